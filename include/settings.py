@@ -1,0 +1,126 @@
+"""All settings of Nightshelf: one typed object.
+
+Every field is read from the environment as NIGHTSHELF_<FIELD>, for example NIGHTSHELF_LIST_LENGTH=20; a DAG run's
+parameters override it for that run. A value outside its bounds stops the start and names the field.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from include.errors import BadSetting
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+EventWeights = dict[str, float]
+
+
+class Settings(BaseSettings):
+    """Settings of a Nightshelf installation, and of one night once a run's parameters are applied."""
+
+    model_config = SettingsConfigDict(env_prefix="NIGHTSHELF_", extra="forbid", frozen=True, validate_default=True)
+
+    home: Path = Field(CHECKOUT / "var", description="Folder that holds all state: landing files, warehouse, models, releases.")
+
+    source: str = Field("demo", pattern=r"^[a-z][a-z0-9_]{0,40}$", description="Kind of shop data: a folder name under include/sources.")
+    data: Path | None = Field(
+        None, description="Folder with the shop's files; the demo needs none, for files it defaults to the landing folder."
+    )
+    shop: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$",
+        description="Name the shop's state is kept under; by default made from source and data folder.",
+    )
+
+    seed: int = Field(20, ge=0, le=2**31 - 1, description="Seed of everything random.")
+    threads: int = Field(2, ge=1, le=256, description="Threads a step may use.")
+    warehouse_memory_gb: float = Field(2.0, ge=0.25, le=1024, description="Memory DuckDB may use before it spills to disk, gigabytes.")
+
+    demo_customers: int = Field(1500, ge=1, le=10_000_000, description="Customers of the demo shop.")
+    demo_products: int = Field(400, ge=1, le=1_000_000, description="Products of the demo shop.")
+    demo_days: int = Field(90, ge=1, le=3650, description="Days of history the demo shop is born with.")
+
+    max_quarantine_share: float = Field(
+        0.05, ge=0, le=1, description="Share of a table's new rows that may be refused before the raw gate stops the night."
+    )
+    clock_skew_minutes: int = Field(
+        60, ge=0, le=1440, description="How far a shop's clock may run ahead before a row counts as from the future, minutes."
+    )
+    freshness_days: float = Field(3, gt=0, le=3650, description="Age of the newest fact at which the raw gate warns, days.")
+    trailing_nights: int = Field(7, ge=1, le=365, description="Earlier nights that row counts and shares are compared with.")
+    max_customers_lost: float = Field(
+        0.5, ge=0, le=1, description="Share of yesterday's customers that may be without a list before the serving gate stops the night."
+    )
+
+    session_gap_minutes: int = Field(30, ge=1, le=1440, description="Inactivity that ends a session, minutes.")
+    lookback_days: int = Field(7, ge=0, le=365, description="Days before the last night that an incremental night rebuilds, for late rows.")
+    event_weights: EventWeights = Field(
+        default={"purchase": 5.0, "review": 4.0, "cart": 3.0, "wishlist": 2.5, "recommendation_click": 1.5, "view": 1.0},
+        description="Worth of one event as evidence of taste, by event type; an absent type counts nothing.",
+    )
+    half_life_days: float = Field(60, gt=0, le=36500, description="Age at which an event counts half, days.")
+    max_sequence_length: int = Field(200, ge=1, le=10_000, description="Most recent interactions kept of one customer's sequence.")
+    repeatable_share: float = Field(
+        0.15, ge=0, le=1, description="Share of a product's buyers who bought it again from which it counts as repeatable."
+    )
+
+    test_days: int = Field(7, ge=1, le=365, description="Last days on which models are judged.")
+    validation_days: int = Field(7, ge=1, le=365, description="Days before the test days on which choices are made.")
+    min_test_share: float = Field(
+        0.10, ge=0, le=0.5, description="Least share of interactions in test (and in validation); widens the days where a shop is slow."
+    )
+    review_test_share: float = Field(0.20, gt=0, le=0.5, description="Share of rated reviews, the latest, on which sentiment is judged.")
+
+    models: Literal["retrain", "keep"] = Field("retrain", description="Retrain the models, or predict with the champions as they are.")
+    promote_margin: float = Field(
+        0.01, ge=0, le=1, description="How much worse than the champion, relative, a challenger may be within its confidence interval."
+    )
+    list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
+    similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
+    score_chunk_rows: int = Field(4096, ge=1, le=1_000_000, description="Customers scored at once.")
+
+    encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")
+    sentiment_min_reviews: int = Field(
+        200, ge=1, le=10_000_000, description="Rated reviews with text below which no sentiment is trained or published."
+    )
+    sentiment_max_train_reviews: int = Field(12_000, ge=1, le=10_000_000, description="Most reviews one night trains on; more are sampled.")
+    sentiment_epochs: int = Field(3, ge=1, le=20, description="Passes over the training reviews on a first night.")
+    sentiment_max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a review that are read.")
+    sentiment_alert_drop: float = Field(
+        0.3, gt=0, le=2, description="Fall of a product's recent mean score below its earlier mean that raises an alert."
+    )
+    sentiment_recent_days: int = Field(30, ge=1, le=3650, description="Days that count as recent in a product's sentiment.")
+
+    publish: bool = Field(True, description="Publish the release; when false it is built and checked, and stays unpublished.")
+    keep_releases: int = Field(7, ge=1, le=1000, description="Releases kept on disk.")
+    tracking_uri: str = Field("", description="MLflow server; empty means a local SQLite file and folder.")
+
+    @field_validator("event_weights")
+    @classmethod
+    def _weights_are_positive(cls, weights: EventWeights) -> EventWeights:
+        bad = {name: weight for name, weight in weights.items() if not 0 <= weight <= 1000}
+        if bad or not any(weights.values()):
+            raise ValueError(f"weights must lie between 0 and 1000 and one must be above 0, found {bad or weights}")
+        return weights
+
+    @field_validator("home", "data")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().resolve() if path else path
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, with `overrides` (a DAG run's parameters) on top; None overrides nothing.
+
+    Raises:
+        BadSetting: a value is unknown, of the wrong type or out of bounds; the message names each field.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
+        raise BadSetting(f"Bad setting: {problems}", "Correct the NIGHTSHELF_ variable or the run's parameter of that name.") from error
