@@ -1,0 +1,156 @@
+"""What a night would make of a shop's folder, told without changing anything: python -m include.sources.files.check --data FOLDER
+
+The folder is collected for real, by the same code, into a warehouse that is thrown away. Exit status 0: the night would run;
+1: it would not, and the last lines say why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from include.collect import NothingCollected, collect_folder, demand_enough
+from include.collect.contract import Table, load_contract
+from include.collect.landing import find_files
+from include.collect.warehouse import connect, prepare
+from include.errors import NightError
+from include.night import parse_as_of
+from include.settings import Settings, load_settings
+
+EXAMPLES = 5
+COST = {
+    "customers": "customers are known by the ids in orders, events and reviews; no consents, regions or languages",
+    "products": "the night cannot run",
+    "orders": "no purchases: recommendations learn from reviews or events, and spending stays unknown",
+    "order_items": "orders name no products, so purchases teach the recommender nothing",
+    "payments": "payment behaviour stays unknown",
+    "events": "no views, carts or searches: no funnels, no sessions, no feedback on what was recommended",
+    "reviews": "no sentiment; review_sentiment and product_sentiment will be empty",
+    "tickets": "support tables will be empty",
+    "answers": "support tables will be empty",
+    "campaigns": "advertising tables will be empty",
+}
+
+
+def check(folder: Path, as_of: datetime, settings: Settings) -> tuple[list[str], bool]:
+    """Collect a folder into a throw-away warehouse.
+
+    Args:
+        folder: holds <table>/<files> or <table>.<format>.
+        as_of: the night's moment, naive UTC.
+        settings: memory, threads, clock skew and the quarantine share that is let pass.
+
+    Returns:
+        The report's lines, and whether the night would run.
+    """
+    contract = load_contract()
+    with tempfile.TemporaryDirectory(prefix="nightshelf-check-") as scratch:
+        place = Path(scratch)
+        con = connect(place / "check.duckdb", memory_gb=settings.warehouse_memory_gb, threads=settings.threads, temporary=place / "tmp")
+        try:
+            prepare(con, contract)
+            collect_folder(con, contract, folder, as_of, timedelta(minutes=settings.clock_skew_minutes), place / "files")
+            lines = [f"Checked {folder} as of {as_of:%Y-%m-%d %H:%M} UTC; nothing was changed.", ""]
+            obstacles: list[str] = []
+            absent = []
+            files, ignored = find_files(folder, contract)
+            for table in contract:
+                names = [file.name for file in files if file.table == table]
+                found = list(_table(con, table, names, settings.max_quarantine_share, obstacles))
+                lines += found
+                if not found:
+                    absent.append(f"  {table.name} ({table.need}): {COST.get(table.name, 'what depends on it will be empty')}")
+            lines += ["No file for", *absent, ""] if absent else []
+            lines += (
+                ["Not read (no table of the contract, or no CSV, JSON lines or Parquet)", *(f"  {name}" for name in ignored), ""]
+                if ignored
+                else []
+            )
+            try:
+                demand_enough(con, contract, folder)
+            except NothingCollected as error:
+                obstacles.append(f"{error.problem}. {error.next_step}")
+        finally:
+            con.close()
+    verdict = ["The night would NOT run:", *(f"  {obstacle}" for obstacle in obstacles)] if obstacles else ["The night would run."]
+    return lines + verdict, not obstacles
+
+
+def _table(con: duckdb.DuckDBPyConnection, table: Table, names: list[str], allowed: float, obstacles: list[str]) -> Iterator[str]:
+    files = _rows(con, "SELECT * FROM collect.files WHERE table_name = ? ORDER BY path", table.name)
+    if not files:
+        return
+    total = {name: sum(file[name] for file in files) for name in ("rows_read", "rows_loaded", "rows_duplicate", "rows_quarantined")}
+    yield (
+        f"{table.name} ({table.need}): {_count(total['rows_read'], 'row')} in {_count(len(files), 'file')}: {total['rows_loaded']:,} good, "
+        f"{total['rows_duplicate']:,} duplicate, {total['rows_quarantined']:,} would go to quarantine"
+    )
+    for file in files:
+        if file["status"] == "refused":
+            yield f"  {file['path']}: would be refused whole: {file['reason']}"
+            continue
+        yield f"  {file['path']}: {_count(file['rows_read'], 'row')}"
+        if file["unknown_columns"]:
+            yield f"    unknown columns, left out: {file['unknown_columns']}"
+    for name in sorted(set(names) - {file["path"] for file in files}):
+        yield f"  {name}: would be passed over, for its content is that of another file"
+    problems = _rows(
+        con,
+        f"""SELECT column_name, reason, count(*) AS problems,
+            min(struct_pack(path := path, row_number := row_number, value := value), {EXAMPLES}) AS examples
+        FROM collect.quarantine WHERE table_name = ? GROUP BY ALL ORDER BY problems DESC, column_name, reason""",
+        table.name,
+    )
+    for problem in problems:
+        yield f"  {problem['column_name'] or 'line'}: {problem['reason']}: {_count(problem['problems'], 'row')}"
+        for example in problem["examples"]:
+            value = "" if example["value"] is None else f": {example['value']!r}"
+            yield f"    {example['path']}, row {example['row_number']}{value}"
+    yield ""
+    share = total["rows_quarantined"] / max(total["rows_read"], 1)
+    if share > allowed:
+        obstacles.append(f"{table.name}: {share:.1%} of the rows are refused, and NIGHTSHELF_MAX_QUARANTINE_SHARE lets {allowed:.1%} pass.")
+
+
+def _rows(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list[dict[str, Any]]:
+    cursor = con.execute(sql, list(parameters))
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _printable(line: str) -> str:
+    """Control characters spelled out: file and column names are other people's, and a terminal obeys them."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Read a shop's folder and say what a night would refuse and why. Changes nothing.")
+    parser.add_argument("--data", type=Path, required=True, help="the folder: one folder or file a contract table")
+    parser.add_argument("--as-of", default=datetime.now(UTC).isoformat(timespec="seconds"), help="the night's moment; now by default")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        if not options.data.is_dir():
+            raise NightError(f"There is no folder {options.data}", "Give --data the folder that holds the shop's tables.")
+        lines, runs = check(options.data.resolve(), parse_as_of(options.as_of).replace(tzinfo=None), load_settings())
+    except NightError as error:
+        lines, runs = [str(error)], False
+    sys.stdout.write("\n".join(map(_printable, lines)) + "\n")
+    return 0 if runs else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+-- What the SELECTs of all sources share. A value a macro cannot read comes out as it went in, so that the contract can
+-- turn the row away with the original value in hand.
+
+create or replace macro from_unix_seconds(value) as
+    coalesce(try(make_timestamp(try_cast(value as bigint) * 1000000))::varchar, value);
+
+create or replace macro from_unix_milliseconds(value) as
+    coalesce(try(make_timestamp(try_cast(value as bigint) * 1000))::varchar, value);
+
+-- '5.0' and '17850.0' as floating-point columns write them, back to '5' and '17850'.
+create or replace macro whole_number(value) as
+    regexp_replace(value, '\.0+$', '');
+
+-- A key for rows that have none: the same values give the same key. Without any value there is no key.
+create or replace macro key_of(fields) as
+    case when len(list_filter(fields, lambda field: field is not null)) > 0
+         then md5(array_to_string(list_transform(fields, lambda field: coalesce(field, chr(30))), chr(31))) end;
+
+-- A JSON list of texts (or one text) as a list, and as one text.
+create or replace macro json_texts(value) as
+    coalesce(try_cast(try_cast(value as json) as varchar[]), [value]);
+
+create or replace macro json_words(value) as
+    nullif(trim(array_to_string(json_texts(value), ' ')), '');
+
+-- Levels of a category, widest first, as the contract writes them; empty and repeated levels left out.
+create or replace macro category_path(levels) as
+    nullif(array_to_string(
+        list_filter(levels, lambda level, place: level <> '' and place = list_position(levels, level)), ' > '
+    ), '');
