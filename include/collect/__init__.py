@@ -1,0 +1,170 @@
+"""Landing files into raw tables, against the store contract; what is refused goes to quarantine with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from include.collect.contract import Contract, load_contract
+from include.collect.landing import LandingFile, Unreadable, find_files, hash_file, read_refusal
+from include.collect.load import load, stage
+from include.collect.read import open_relation
+from include.collect.warehouse import connect, prepare
+from include.errors import BadSource
+from include.night import Night, write_atomically
+
+log = logging.getLogger(__name__)
+
+__all__ = ["NothingCollected", "collect", "collect_folder"]
+
+
+class NothingCollected(BadSource):
+    """What a night cannot do without is empty: products, or every table of facts."""
+
+
+def collect(night: Night) -> None:
+    """Take all new landing files into the warehouse and write collected.json.
+
+    Raises:
+        NothingCollected: products or all facts are empty.
+        WarehouseBusy: another process has the warehouse open.
+    """
+    with night.step("collect") as notes:
+        settings, contract = night.settings, load_contract()
+        scratch = night.shop_home / "tmp"
+        as_of = night.as_of.replace(tzinfo=None)
+        con = connect(night.warehouse, memory_gb=settings.warehouse_memory_gb, threads=settings.threads, temporary=scratch)
+        try:
+            prepare(con, contract)
+            collect_folder(con, contract, night.landing, as_of, timedelta(minutes=settings.clock_skew_minutes), scratch / "collect")
+            totals = _totals(con, as_of)
+            notes.update(totals)
+            write_atomically(night.folder / "collected.json", json.dumps(totals, indent=2, default=str))
+            demand_enough(con, contract, night.landing)
+        finally:
+            con.close()
+
+
+def collect_folder(
+    con: duckdb.DuckDBPyConnection, contract: Contract, landing: Path, as_of: datetime, skew: timedelta, scratch: Path
+) -> None:
+    """Take every file of a landing folder that was not taken before, each in one transaction.
+
+    Args:
+        con: a prepared warehouse.
+        as_of: the night's moment, naive UTC.
+        skew: how far a shop's clock may run ahead.
+        scratch: a folder of its own for files in between; emptied before and after.
+    """
+    latest = max(as_of, datetime.now(UTC).replace(tzinfo=None)) + skew
+    con.execute("DELETE FROM collect.files WHERE status = 'refused' AND as_of = ?", [as_of])
+    files, ignored = find_files(landing, contract)
+    for name in ignored:
+        log.warning("%s: not read, for it is no CSV, JSON lines or Parquet file of a contract table", name)
+    for file in files:
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        _take(con, file, as_of, latest, scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _take(con: duckdb.DuckDBPyConnection, file: LandingFile, as_of: datetime, latest: datetime, scratch: Path) -> None:
+    table = file.table
+    entry: dict[str, Any] = {"table_name": table.name, "path": file.name, "as_of": as_of}
+    try:
+        content_hash, size, changed_at = _fingerprint(file.path)
+        entry |= {"content_hash": content_hash, "bytes": size}
+        taken = con.execute(
+            "SELECT path FROM collect.files WHERE table_name = ? AND content_hash = ? AND status = 'loaded'", [table.name, content_hash]
+        ).fetchone()
+        if taken:
+            log.info("%s: already taken as %s", file.name, taken[0])
+            return
+        if file.format == "refused":
+            raise Unreadable(read_refusal(file.path))
+        relation = open_relation(con, file, scratch)
+        unknown = stage(con, table, relation, latest)
+        if file.path.stat().st_mtime_ns != changed_at:
+            raise Unreadable("changed while it was read; the next night tries it again")
+    except Unreadable as error:
+        log.warning("%s: refused: %s", file.name, error)
+        con.execute("BEGIN")
+        _write_ledger(con, entry | {"status": "refused", "reason": str(error)})
+        con.execute("COMMIT")
+        return
+    con.execute("BEGIN")
+    file_id = _write_ledger(con, entry | {"status": "loaded", "unknown_columns": ", ".join(unknown) or None})
+    counts = load(con, table, file_id, file.name, as_of)
+    event_time = f'"{table.event_time}"' if table.event_time else "NULL::TIMESTAMP"
+    con.execute(
+        f"""UPDATE collect.files SET rows_read = ?, rows_loaded = ?, rows_duplicate = ?, rows_quarantined = ?,
+        oldest_event_at = (SELECT min({event_time}) FROM raw.{table.name} WHERE _file_id = ?) WHERE file_id = ?""",
+        [counts.rows_read, counts.rows_loaded, counts.rows_duplicate, counts.rows_quarantined, file_id, file_id],
+    )
+    con.execute("COMMIT")
+    con.execute("DROP TABLE staged")
+    log.info(
+        "%s: %d rows, %d loaded, %d duplicate, %d quarantined%s",
+        file.name,
+        *(counts.rows_read, counts.rows_loaded, counts.rows_duplicate, counts.rows_quarantined),
+        f", unknown columns {', '.join(unknown)}" if unknown else "",
+    )
+
+
+def _fingerprint(path: Path) -> tuple[str, int, int]:
+    """Content hash, bytes, and when the file was last written, in nanoseconds."""
+    try:
+        changed_at = path.stat().st_mtime_ns
+        return *hash_file(path), changed_at
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror}") from error
+
+
+def _write_ledger(con: duckdb.DuckDBPyConnection, entry: dict[str, Any]) -> int:
+    """Add a file to the ledger in place of its earlier refusal; gives it the next number."""
+    con.execute("DELETE FROM collect.files WHERE table_name = ? AND path = ? AND status = 'refused'", [entry["table_name"], entry["path"]])
+    (file_id,) = con.execute("SELECT coalesce(max(file_id), 0) + 1 FROM collect.files").fetchone() or (1,)
+    entry = {"file_id": file_id, "rows_read": 0, "rows_loaded": 0, "rows_duplicate": 0, "rows_quarantined": 0} | entry
+    entry["collected_at"] = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    con.execute(f"INSERT INTO collect.files ({', '.join(entry)}) VALUES ({', '.join('?' * len(entry))})", list(entry.values()))
+    return int(file_id)
+
+
+def _totals(con: duckdb.DuckDBPyConnection, as_of: datetime) -> dict[str, Any]:
+    """The night's figures, from the ledger: the same however often the night is run."""
+    columns = ("files", "rows_read", "rows_loaded", "rows_duplicate", "rows_quarantined", "files_refused", "oldest_event_at")
+    row = con.execute(
+        """SELECT count(*) FILTER (status = 'loaded'), coalesce(sum(rows_read), 0)::BIGINT, coalesce(sum(rows_loaded), 0)::BIGINT,
+        coalesce(sum(rows_duplicate), 0)::BIGINT, coalesce(sum(rows_quarantined), 0)::BIGINT, count(*) FILTER (status = 'refused'),
+        min(oldest_event_at) FROM collect.files WHERE as_of = ?""",
+        [as_of],
+    ).fetchone()
+    hashes = con.execute(
+        "SELECT content_hash FROM collect.files WHERE status = 'loaded' AND as_of <= ? ORDER BY content_hash, table_name", [as_of]
+    ).fetchall()
+    digest = hashlib.sha256("\n".join(content_hash for (content_hash,) in hashes).encode()).hexdigest()
+    return dict(zip(columns, row or (), strict=True)) | {"inputs_digest": digest}
+
+
+def demand_enough(con: duckdb.DuckDBPyConnection, contract: Contract, landing: Path) -> None:
+    """Raise NothingCollected where a required table, or every table of facts, holds no row at all."""
+    empty = {table.name for table in contract if not con.execute(f"SELECT 1 FROM raw.{table.name} LIMIT 1").fetchone()}
+    required = [table.name for table in contract if table.need == "required" and table.name in empty]
+    facts = [table.name for table in contract if table.need == "fact"]
+    if required:
+        raise NothingCollected(
+            f"No row of {', '.join(required)} could be collected from {landing}",
+            f"Put a file of it into {landing}/{required[0]}/; `make check-source DATA=...` says what is refused and why.",
+        )
+    if set(facts) <= empty:
+        raise NothingCollected(
+            f"None of {', '.join(facts)} holds a row; nothing is known of what customers did",
+            f"Put at least one of these tables into {landing}; `make check-source DATA=...` says what is refused and why.",
+        )

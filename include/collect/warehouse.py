@@ -1,0 +1,70 @@
+"""The warehouse file as collecting leaves it: schema `raw` (the contract's tables) and schema `collect` (the ledger)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from include.collect.contract import Contract, Table
+from include.errors import NightError
+
+LEDGER = """
+CREATE SCHEMA IF NOT EXISTS raw;
+CREATE SCHEMA IF NOT EXISTS collect;
+CREATE TABLE IF NOT EXISTS collect.files (
+    file_id BIGINT, table_name VARCHAR, path VARCHAR, content_hash VARCHAR, bytes BIGINT, status VARCHAR, reason VARCHAR,
+    rows_read BIGINT, rows_loaded BIGINT, rows_duplicate BIGINT, rows_quarantined BIGINT, unknown_columns VARCHAR,
+    oldest_event_at TIMESTAMP, as_of TIMESTAMP, collected_at TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS collect.quarantine (
+    file_id BIGINT, table_name VARCHAR, path VARCHAR, row_number BIGINT, column_name VARCHAR, value VARCHAR, reason VARCHAR,
+    as_of TIMESTAMP
+);
+"""
+VERSION_COLUMNS = {"_file_id": "BIGINT", "_row": "BIGINT", "_valid_from": "TIMESTAMP", "_superseded_at": "TIMESTAMP"}
+
+
+class WarehouseBusy(NightError):
+    """Another process holds the warehouse file."""
+
+
+def connect(path: Path, *, memory_gb: float, threads: int, temporary: Path) -> duckdb.DuckDBPyConnection:
+    """Open the warehouse for writing, with bounded memory; `temporary` takes what does not fit.
+
+    Raises:
+        WarehouseBusy: another process has the file open, or it is no warehouse.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.mkdir(parents=True, exist_ok=True)
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{round(memory_gb * 1024)}MiB",
+        "threads": threads,
+        "temp_directory": str(temporary),
+    }
+    try:
+        con = duckdb.connect(str(path), config=config)
+    except duckdb.IOException as error:
+        raise WarehouseBusy(
+            f"The warehouse {path} cannot be opened: {error}", "End the process that has it open and run the night again."
+        ) from error
+    con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET enable_progress_bar = false")  # a bar fills a task's log with thousands of lines
+    return con
+
+
+def prepare(con: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """Create what is missing: every contract table (empty), columns newly added to the contract, and the ledger."""
+    con.execute("BEGIN")
+    con.execute(LEDGER)
+    for table in contract:
+        _prepare_table(con, table)
+    con.execute("COMMIT")
+
+
+def _prepare_table(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+    columns = {column.name: column.data_type for column in table.columns} | VERSION_COLUMNS
+    definition = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+    con.execute(f"CREATE TABLE IF NOT EXISTS raw.{table.name} ({definition})")
+    for name, kind in columns.items():
+        con.execute(f'ALTER TABLE raw.{table.name} ADD COLUMN IF NOT EXISTS "{name}" {kind}')
