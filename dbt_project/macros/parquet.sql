@@ -1,0 +1,63 @@
+{# Writes a model to one Parquet file of the night's feature snapshot and puts a view over it. The adapter's own `external`
+   goes through a table and puts a row of NULLs into an empty file; models must find an empty file empty.
+
+   Config `buckets` (see macro in_bucket) has the rows made in as many parts, one after the other, in bounded memory; they are
+   sorted by their first column, the key. #}
+{% materialization parquet, adapter='duckdb' -%}
+    {%- set location = var('features_dir') ~ '/' ~ this.identifier ~ '.parquet' -%}
+    {%- set view = this.incorporate(type='view') -%}
+
+    {{ run_hooks(pre_hooks) }}
+    {%- set buckets = config.get('buckets') -%}
+    {%- set selected = compiled_code -%}
+    {%- if buckets -%}
+        {%- set parts = this.identifier ~ '__parts' -%}
+        {%- set selected = 'select * from ' ~ parts ~ ' order by 1' -%}
+        {%- for bucket in range(buckets) %}
+            {% do run_query('set variable bucket = ' ~ bucket) %}
+            {% do run_query(('create or replace temporary table ' ~ parts ~ ' as ' if loop.first else 'insert into ' ~ parts ~ ' ') ~ compiled_code) %}
+        {%- endfor %}
+        {% do run_query('reset variable bucket') %}
+    {%- endif %}
+    {% call statement('main') -%}
+        copy (
+        {{ selected }}
+        ) to {{ quote(location) }} (format parquet, compression zstd)
+    {%- endcall %}
+    {%- if buckets %}{% do run_query('drop table ' ~ parts) %}{% endif %}
+    {% call statement('view') -%}
+        create or replace view {{ view }} as select * from read_parquet({{ quote(location) }})
+    {%- endcall %}
+    {{ run_hooks(post_hooks) }}
+    {% do adapter.commit() %}
+
+    {{ return({'relations': [view]}) }}
+{%- endmaterialization %}
+
+{# The rows of the Parquet files that are there, as `columns` (name to type) say; no rows where there is none. #}
+{% macro read_parquet_if_any(paths, columns) -%}
+    {%- set found = [] -%}
+    {%- if execute -%}
+        {%- for path in paths -%}
+            {%- do found.extend(run_query('select file from glob(' ~ quote(path) ~ ') order by file').columns[0].values()) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    select
+    {%- for name, type in columns.items() %}
+        cast({{ name if found else 'null' }} as {{ type }}) as {{ name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+    {% if found -%}
+    from read_parquet([{% for path in found %}{{ quote(path) }}{{ ', ' if not loop.last }}{% endfor %}], union_by_name = true)
+    {%- else -%}
+    where false
+    {%- endif %}
+{%- endmacro %}
+
+{# What a model of the night predicted: one of the files in the night's prediction folder. #}
+{% macro read_predictions(pattern, columns) -%}
+    {{ read_parquet_if_any([var('predictions_dir') ~ '/' ~ pattern ~ '.parquet'], columns) }}
+{%- endmacro %}
+
+{% macro quote(text) -%}
+    '{{ text | replace("'", "''") }}'
+{%- endmacro %}

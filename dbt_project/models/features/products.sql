@@ -1,0 +1,30 @@
+with catalogue as (
+    select
+        *,
+        coalesce(stock > 0, true)
+        and not coalesce(is_hidden, false)
+        and coalesce(available_until > {{ as_of() }}, true) as is_available,
+        {{ join_texts(['title', 'category', 'brand', 'description']) }} as text
+    from {{ ref('stg_products') }}
+),
+
+-- A product that only facts name is not in the catalogue any more: known, never shown.
+joined as (
+    select
+        product_activity.product_id,
+        catalogue.title,
+        catalogue.category,
+        catalogue.brand,
+        cast(catalogue.price as double) as price,
+        coalesce(catalogue.is_available, false) as is_available,
+        product_activity.is_repeatable,
+        coalesce(catalogue.text, '') as text,
+        {{ text_hash("coalesce(catalogue.text, '')") }} as text_hash,
+        catalogue.created_at,
+        product_activity.first_seen_at
+    from {{ ref('product_activity') }} as product_activity
+    left join catalogue on product_activity.product_id = catalogue.product_id
+)
+
+select * from joined
+order by product_id

@@ -1,0 +1,66 @@
+with texts as (
+    select
+        *,
+        {{ join_texts(['title', 'text']) }} as full_text
+    from {{ ref('stg_reviews') }}
+),
+
+-- Who gave no consent trains no model: the review is read, its stars are not.
+labelled as (
+    select
+        texts.review_id,
+        texts.product_id,
+        texts.customer_id,
+        texts.full_text as text,
+        texts.rating,
+        case
+            when texts.full_text = '' or not coalesce(known_customers.consent, true) then null
+            when texts.rating <= 2 then 'negative'
+            when texts.rating = 3 then 'neutral'
+            when texts.rating >= 4 then 'positive'
+        end as label,
+        texts.reviewed_at
+    from texts
+    left join {{ ref('known_customers') }} as known_customers on texts.customer_id = known_customers.customer_id
+),
+
+counted as (
+    select
+        label,
+        reviewed_at,
+        row_number() over (order by reviewed_at desc, review_id desc) as place_from_end,
+        count(*) over () as total
+    from labelled
+    where label is not null
+),
+
+-- Reviews of one moment are never parted.
+starts as (
+    select
+        min(reviewed_at) filter (where place_from_end <= ceil({{ var('review_test_share') }} * total)) as test_starts_at,
+        min(reviewed_at) filter (where place_from_end <= ceil(1.5 * {{ var('review_test_share') }} * total)) as validation_starts_at
+    from counted
+),
+
+split_by_time as (
+    select
+        labelled.review_id,
+        labelled.product_id,
+        labelled.customer_id,
+        labelled.text,
+        {{ text_hash('labelled.text') }} as text_hash,
+        labelled.rating,
+        labelled.label,
+        labelled.reviewed_at,
+        case
+            when labelled.label is null then null
+            when labelled.reviewed_at >= starts.test_starts_at then 'test'
+            when labelled.reviewed_at >= starts.validation_starts_at then 'validation'
+            else 'train'
+        end as split
+    from labelled
+    cross join starts
+)
+
+select * from split_by_time
+order by review_id

@@ -1,0 +1,22 @@
+with predicted as (
+    {{ read_predictions('metrics_*', {
+        'model': 'varchar',
+        'role': 'varchar',
+        'metric': 'varchar',
+        'value': 'double',
+        'baseline': 'varchar',
+        'baseline_value': 'double',
+        'split': 'varchar',
+        'evaluated_at': 'timestamp'
+    }) }}
+),
+
+released as (
+    select
+        *,
+        '{{ var("release_id") }}' as release_id
+    from predicted
+)
+
+select * from released
+order by model, role, split, metric

@@ -1,0 +1,18 @@
+with predicted as (
+    {{ read_predictions('recommendations_default', {
+        'segment': 'varchar',
+        'rank': 'integer',
+        'product_id': 'varchar',
+        'score': 'double'
+    }) }}
+),
+
+released as (
+    select
+        *,
+        '{{ var("release_id") }}' as release_id
+    from predicted
+)
+
+select * from released
+order by segment, rank

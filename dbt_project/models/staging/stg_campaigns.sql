@@ -1,0 +1,23 @@
+with source as (
+    select * from {{ source('raw', 'campaigns') }}
+    where {{ visible_at_night() }}
+),
+
+renamed as (
+    select
+        campaign_id,
+        product_id,
+
+        name,
+        kind,
+        category,
+
+        discount_percent,
+        budget,
+
+        starts_at,
+        ends_at
+    from source
+)
+
+select * from renamed

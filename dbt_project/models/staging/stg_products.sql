@@ -1,0 +1,28 @@
+with source as (
+    select * from {{ source('raw', 'products') }}
+    where {{ visible_at_night('created_at') }}
+),
+
+renamed as (
+    select
+        product_id,
+
+        title,
+        description,
+        category,
+        brand,
+        currency,
+        image_url,
+
+        price,
+        stock,
+
+        is_repeatable,
+        is_hidden,
+
+        available_until,
+        created_at
+    from source
+)
+
+select * from renamed
