@@ -1,0 +1,180 @@
+"""The raw gate: the store contract held against what was collected, and tonight against the trailing nights."""
+
+from __future__ import annotations
+
+import duckdb
+
+from include.collect.contract import Column, Contract, Table, load_contract
+from include.night import Night
+from include.publish.releases import latest_release_before
+from include.quality.checks import Figures, Suite, TableChecks
+from include.quality.profile import MIN_NIGHTS, MIN_ROWS, read_trailing, take_profile
+
+FEW_ROWS = 0.3  # share of the usual new rows below which a night is suspicious
+NULL_JUMP = 0.2  # rise of a column's share of missing values above the trailing nights'
+RATING_DRIFT = 0.25  # population stability index from which a shift counts as major (Siddiqi, Credit Risk Scorecards, 2006)
+MIN_NEW_RATINGS, MIN_KNOWN_RATINGS = 50, 200
+
+
+def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
+    """One suite a contract table over the rows visible at the night, and one of figures."""
+    contract = load_contract()
+    _make_views(connection, night, contract)
+    filled = {table.name for table in contract if _one(connection, f"SELECT count(*) FROM (SELECT 1 FROM gate.{table.name} LIMIT 1)")}
+    figures = Figures(connection)
+    _loaded_types(connection, figures, contract)
+    _refused(connection, figures, night, contract)
+    _needed(figures, contract, filled)
+    _volumes(connection, figures, night, contract)
+    _times(connection, figures, night, contract)
+    _rating_drift(connection, figures, night)
+    return [_contract_suite(table, filled) for table in contract] + [figures.suite()]
+
+
+# ---- the contract ----------------------------------------------------------------------------------------------------
+def _make_views(connection: duckdb.DuckDBPyConnection, night: Night, contract: Contract) -> None:
+    as_of = f"TIMESTAMP '{night.as_of_sql}'"
+    for table in contract:
+        happened = f"({table.event_time} IS NULL OR {table.event_time} < {as_of}) AND " if table.event_time else ""
+        visible = f"{happened}_valid_from < {as_of} AND (_superseded_at IS NULL OR _superseded_at >= {as_of})"
+        connection.execute(f"CREATE OR REPLACE VIEW gate.{table.name} AS SELECT * FROM warehouse.raw.{table.name} WHERE {visible}")
+
+
+def _contract_suite(table: Table, filled: set[str]) -> Suite:
+    checks = TableChecks(table.name, f"SELECT * FROM gate.{table.name}", table.key)
+    checks.unique_key()
+    for column in table.columns:
+        _column_checks(checks, column, filled)
+    return checks.suite()
+
+
+def _column_checks(checks: TableChecks, column: Column, filled: set[str]) -> None:
+    """The rules of one column. Values of personal columns are never looked at, so none can end up in a report."""
+    if column.required:
+        checks.not_null(column.name)
+    if column.personal:
+        return
+    if column.min is not None or column.max is not None:
+        checks.between(column.name, column.min, column.max)
+    if column.values:
+        checks.in_set(column.name, column.values)
+    if column.references:
+        parent, parent_column = column.references.split(".")
+        if parent in filled:  # a table the shop does not have cannot be referred to
+            known = f'SELECT "{parent_column}" FROM gate.{parent} WHERE "{parent_column}" IS NOT NULL'
+            dangling = f'"{column.name}" IS NOT NULL AND "{column.name}" NOT IN ({known})'
+            checks.none_where(f"{column.name}_in_{parent}", "warn", dangling, column.name)
+
+
+def _loaded_types(connection: duckdb.DuckDBPyConnection, figures: Figures, contract: Contract) -> None:
+    """Every contract column exists in the raw table with the contract's type."""
+    connection.execute("CREATE OR REPLACE TABLE gate.contract_columns (table_name VARCHAR, column_name VARCHAR, data_type VARCHAR)")
+    for table in contract:
+        rows = [(table.name, column.name, column.data_type) for column in table.columns]
+        connection.executemany("INSERT INTO gate.contract_columns VALUES (?, ?, ?)", rows)
+    connection.execute("""
+        CREATE OR REPLACE TABLE gate.wrong_types AS
+        SELECT c.table_name, c.column_name, c.data_type AS contract_type, lower(d.data_type) AS loaded_type
+        FROM gate.contract_columns c
+        LEFT JOIN duckdb_columns() d
+            ON d.database_name = 'warehouse' AND d.schema_name = 'raw' AND d.table_name = c.table_name AND d.column_name = c.column_name
+        WHERE lower(d.data_type) IS DISTINCT FROM c.data_type
+        ORDER BY ALL""")
+    for table in contract:
+        wrong = f"SELECT * FROM gate.wrong_types WHERE table_name = '{table.name}' ORDER BY ALL"
+        figures.add(
+            table.name, "columns_of_wrong_type", "stop", _one(connection, f"SELECT count(*) FROM ({wrong})"), high=0, offenders=wrong
+        )
+
+
+# ---- what collecting refused -----------------------------------------------------------------------------------------
+def _refused(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night, contract: Contract) -> None:
+    """Shares of refused rows and files since the last published night: a night that was refused does not wash them clean."""
+    published = latest_release_before(night.home, night.shop, night.as_of)
+    connection.execute(
+        """
+        CREATE OR REPLACE TABLE gate.new_files AS
+        SELECT * FROM warehouse.collect.files WHERE as_of <= ?::TIMESTAMP AND as_of > coalesce(?::TIMESTAMP, '-infinity'::TIMESTAMP)
+        """,
+        [night.as_of_sql, published.as_of if published else None],
+    )
+    limit = night.settings.max_quarantine_share
+    for table in contract:
+        files = f"FROM gate.new_files WHERE table_name = '{table.name}'"
+        share = _one(connection, f"SELECT sum(rows_quarantined) / nullif(sum(rows_read), 0) {files}")
+        hidden = ", ".join(f"'{column.name}'" for column in table.columns if column.personal) or "''"
+        rows = f"""
+            SELECT path, row_number, column_name, CASE WHEN column_name IN ({hidden}) THEN NULL ELSE value END AS value, reason
+            FROM warehouse.collect.quarantine WHERE file_id IN (SELECT file_id {files}) ORDER BY ALL"""
+        if share is not None:
+            figures.add(table.name, "quarantine_share", "stop", share, high=limit, offenders=rows)
+        refused = f"SELECT path, reason {files} AND status = 'refused' ORDER BY ALL"
+        figures.add(table.name, "files_refused", "warn", _one(connection, f"SELECT count(*) FROM ({refused})"), high=0, offenders=refused)
+
+
+def _needed(figures: Figures, contract: Contract, filled: set[str]) -> None:
+    """Required tables hold rows, and at least one table of facts does."""
+    for table in contract:
+        if table.need == "required":
+            figures.add(table.name, "holds_rows", "stop", float(table.name in filled), low=1)
+    facts = [table.name for table in contract if table.need == "fact"]
+    figures.add(" or ".join(facts), "fact_tables_with_rows", "stop", float(len(filled & set(facts))), low=1)
+
+
+# ---- tonight against the trailing nights -----------------------------------------------------------------------------
+def _volumes(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night, contract: Contract) -> None:
+    """New rows, and shares of missing values among them, beside what the trailing nights had."""
+    take_profile(connection, night, contract)
+    if read_trailing(connection, night) < MIN_NIGHTS:
+        return
+    usual = connection.execute("""
+        SELECT p.table_name, p.rows, median(t.rows) FROM gate.profile p JOIN gate.trailing t USING (table_name)
+        WHERE p.column_name IS NULL AND t.column_name IS NULL GROUP BY ALL ORDER BY ALL""").fetchall()
+    for table, rows, median in usual:
+        if median > 0:
+            figures.add(table, "new_rows_against_trailing_nights", "warn", rows / median, low=FEW_ROWS)
+    jumps = connection.execute(f"""
+        SELECT p.table_name, p.column_name, p.null_share - sum(t.null_share * t.rows) / sum(t.rows)
+        FROM gate.profile p JOIN gate.trailing t USING (table_name, column_name)
+        WHERE p.rows >= {MIN_ROWS} AND t.rows > 0 GROUP BY p.table_name, p.column_name, p.null_share
+        HAVING sum(t.rows) >= {MIN_ROWS} ORDER BY ALL""").fetchall()
+    for table, column, jump in jumps:
+        figures.add(table, f"{column}_null_share_rise", "warn", jump, high=NULL_JUMP)
+
+
+def _times(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night, contract: Contract) -> None:
+    """The newest fact is fresh, and nothing collected tonight is from after the as-of moment."""
+    facts = [f"SELECT max({table.event_time}) AS newest_at FROM gate.{table.name}" for table in contract if table.need == "fact"]
+    age = f"SELECT epoch(TIMESTAMP '{night.as_of_sql}' - max(newest_at)) / 86400 FROM ({' UNION ALL '.join(facts)})"
+    figures.add("facts", "days_since_newest_fact", "warn", _one(connection, age), high=night.settings.freshness_days)
+    for table in contract:
+        if table.event_time:
+            future = f"""
+                SELECT {", ".join(table.key)}, {table.event_time} FROM warehouse.raw.{table.name}
+                WHERE {table.event_time} >= TIMESTAMP '{night.as_of_sql}' AND _file_id IN (
+                    SELECT file_id FROM warehouse.collect.files WHERE as_of = TIMESTAMP '{night.as_of_sql}') ORDER BY ALL"""
+            count = _one(connection, f"SELECT count(*) FROM ({future})")
+            figures.add(table.name, "rows_from_after_as_of", "warn", count, high=0, offenders=future)
+
+
+def _rating_drift(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:
+    """Population stability index of tonight's ratings against all earlier ones, half a review added to every rating."""
+    drift = f"""
+        WITH counts AS (
+            SELECT rating, count(*) FILTER (is_new) + 0.5 AS new, count(*) FILTER (NOT is_new) + 0.5 AS known
+            FROM (
+                SELECT rating, _file_id IN (
+                    SELECT file_id FROM warehouse.collect.files WHERE as_of = TIMESTAMP '{night.as_of_sql}') AS is_new
+                FROM gate.reviews WHERE rating IS NOT NULL)
+            GROUP BY rating
+        ), shares AS (
+            SELECT new / sum(new) OVER () AS p, known / sum(known) OVER () AS q, sum(new) OVER () AS n, sum(known) OVER () AS m FROM counts
+        )
+        SELECT CASE WHEN max(n) >= {MIN_NEW_RATINGS} AND max(m) >= {MIN_KNOWN_RATINGS} THEN round(sum((p - q) * ln(p / q)), 9) END
+        FROM shares"""
+    figures.add("reviews", "rating_drift", "warn", _one(connection, drift), high=RATING_DRIFT)
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> float | None:
+    row = connection.execute(query).fetchone()
+    return None if row is None or row[0] is None else float(row[0])

@@ -1,0 +1,283 @@
+"""The serving gate: what the shop's customers are about to see, and how far it moved since yesterday."""
+
+from __future__ import annotations
+
+import duckdb
+
+from include.errors import GateRefused
+from include.night import Night
+from include.publish.releases import latest_release_before
+from include.quality.checks import Figures, Suite, TableChecks
+from include.quality.features import open_features
+from include.quality.profile import path_literal
+
+TABLES = (
+    "recommendations",
+    "recommendations_default",
+    "similar_products",
+    "review_sentiment",
+    "product_sentiment",
+    "customer_profiles",
+    "model_metrics",
+    "quality_results",
+    "release",
+)
+MIN_COVERAGE = 0.05  # share of the catalogue that the lists show
+MIN_OVERLAP = 0.2  # mean share of a list that was in the same customer's list yesterday
+WARN_CUSTOMERS_LOST = 0.05
+MIN_ROWS_SHARE = 0.5  # of yesterday's rows in the same table
+SAMPLED_CUSTOMERS = 50_000  # lists compared with yesterday's, at most about this many
+LOWER_IS_BETTER = "^ece$|loss|error|brier|rmse|mae"
+
+
+def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
+    """One suite a serving table, and one of figures.
+
+    A table of predictions may be empty only where the model wrote none, because the shop cannot have it.
+
+    Raises:
+        GateRefused: a serving table or feature file is missing.
+    """
+    _open_tables(connection, night)
+    figures = Figures(connection)
+    recommends = (night.predictions / "recommendations.parquet").is_file()
+    _release_ids(connection, figures)
+    _coverage(connection, figures)
+    _since_yesterday(connection, figures, night)
+    tables = [
+        _recommendations(recommends),
+        _recommendations_default(recommends),
+        _similar_products(),
+        _review_sentiment(),
+        _product_sentiment(),
+        _customer_profiles(),
+        _model_metrics(),
+        _quality_results(),
+        _release(night),
+    ]
+    return [_lists(night, recommends).suite("lists")] + [table.suite() for table in tables] + [figures.suite()]
+
+
+def _open_tables(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
+    found = connection.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'warehouse' AND table_schema = 'serving'"
+    ).fetchall()
+    missing = sorted(set(TABLES) - {name for (name,) in found})
+    if missing:
+        raise GateRefused(f"The warehouse has no serving table {', '.join(missing)}", "Run the serve step of this night again.")
+    for name in TABLES:
+        connection.execute(f"CREATE OR REPLACE VIEW gate.{name} AS SELECT * FROM warehouse.serving.{name}")
+    open_features(connection, night, ("customers", "products", "owned", "reviews"), prefix="known_")
+    connection.execute("CREATE OR REPLACE TABLE gate.available AS SELECT product_id FROM gate.known_products WHERE is_available")
+    connection.execute("""
+        CREATE OR REPLACE TABLE gate.lists AS
+        SELECT customer_id, coalesce(products, 0) AS products, first_rank, last_rank, ranks, distinct_products,
+            coalesce(owned, 0) AS owned, k.customer_id IS NOT NULL AS is_known
+        FROM (
+            SELECT customer_id, count(*) AS products, min(rank) AS first_rank, max(rank) AS last_rank,
+                count(DISTINCT rank) AS ranks, count(DISTINCT product_id) AS distinct_products
+            FROM gate.recommendations GROUP BY customer_id)
+        FULL JOIN (SELECT customer_id FROM gate.known_customers) k USING (customer_id)
+        LEFT JOIN (
+            SELECT customer_id, count(*) AS owned FROM gate.known_owned SEMI JOIN gate.available USING (product_id) GROUP BY customer_id)
+            USING (customer_id)""")
+
+
+def _table(name: str, *key: str) -> TableChecks:
+    return TableChecks(name, f"SELECT * FROM gate.{name}", key)
+
+
+# ---- recommendations -------------------------------------------------------------------------------------------------
+def _lists(night: Night, recommends: bool) -> TableChecks:
+    """Checks of whole lists, over one row a customer."""
+    checks = TableChecks("recommendations", "SELECT * FROM gate.lists", ["customer_id"])
+    full = f"least({night.settings.list_length}, greatest((SELECT count(*) FROM gate.available) - owned, 0))"
+    if recommends:
+        checks.none_where("every_customer_has_a_full_list", "stop", f"is_known AND products < {full}", "products", "owned")
+    checks.none_where("no_list_longer_than_asked", "stop", f"products > {night.settings.list_length}", "products")
+    checks.none_where("customers_known", "stop", "NOT is_known")
+    gaps = "products > 0 AND (first_rank <> 1 OR last_rank <> products OR ranks <> products)"
+    checks.none_where("ranks_without_gaps", "stop", gaps, "products", "first_rank", "last_rank")
+    checks.none_where("no_product_twice", "stop", "distinct_products <> products", "products", "distinct_products")
+    return checks
+
+
+def _recommendations(recommends: bool) -> TableChecks:
+    checks = _table("recommendations", "customer_id", "rank", "product_id")
+    if recommends:
+        checks.has_rows("warn")
+    for column in ("customer_id", "rank", "product_id", "score", "strategy", "reason"):
+        checks.not_null(column)
+    _product_checks(checks, "product_id")
+    owned = "(customer_id, product_id) IN (SELECT (customer_id, product_id) FROM gate.known_owned)"
+    checks.none_where("no_owned_product", "stop", owned)
+    checks.none_where("reasons_say_something", "stop", "trim(reason) = '' OR trim(strategy) = ''", "strategy")
+    _score_checks(checks, "customer_id")
+    return checks
+
+
+def _recommendations_default(recommends: bool) -> TableChecks:
+    checks = _table("recommendations_default", "segment", "rank", "product_id")
+    if recommends:
+        missing = "SELECT 'all' AS segment WHERE (SELECT count(*) FROM gate.available) > 0 AND 'all' NOT IN (SELECT segment FROM checked)"
+        checks.no_rows("segment_all_exists", "stop", missing)
+    for column in ("segment", "rank", "product_id", "score"):
+        checks.not_null(column)
+    _product_checks(checks, "product_id")
+    _list_checks(checks, "segment", "product_id")
+    _score_checks(checks, "segment")
+    return checks
+
+
+def _similar_products() -> TableChecks:
+    checks = _table("similar_products", "product_id", "rank", "similar_product_id")
+    for column in ("product_id", "rank", "similar_product_id", "score"):
+        checks.not_null(column)
+    checks.none_where("not_similar_to_itself", "stop", "product_id = similar_product_id")
+    known = "similar_product_id NOT IN (SELECT product_id FROM gate.known_products)"
+    checks.none_where("products_known", "stop", known)
+    _list_checks(checks, "product_id", "similar_product_id")
+    _score_checks(checks, "product_id")
+    return checks
+
+
+def _product_checks(checks: TableChecks, column: str) -> None:
+    checks.none_where("products_known", "stop", f"{column} NOT IN (SELECT product_id FROM gate.known_products)")
+    unavailable = f"{column} IN (SELECT product_id FROM gate.known_products WHERE NOT is_available)"
+    checks.none_where("no_unavailable_product", "stop", unavailable)
+
+
+def _list_checks(checks: TableChecks, owner: str, product: str) -> None:
+    gaps = "min(rank) <> 1 OR max(rank) <> count(*) OR count(DISTINCT rank) <> count(*)"
+    checks.no_rows(
+        "ranks_without_gaps", "stop", f"SELECT {owner}, count(*) AS rows FROM checked GROUP BY {owner} HAVING {gaps} ORDER BY ALL"
+    )
+    twice = f"SELECT {owner}, {product} FROM checked GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"
+    checks.no_rows("no_product_twice", "stop", twice)
+
+
+def _score_checks(checks: TableChecks, owner: str) -> None:
+    checks.none_where("scores_finite", "stop", "NOT isfinite(score)")
+    rising = f"""
+        SELECT {owner}, rank, score FROM checked
+        QUALIFY score > lag(score) OVER (PARTITION BY {owner} ORDER BY rank) ORDER BY ALL"""
+    checks.no_rows("scores_descending", "stop", rising)
+
+
+# ---- the other tables ------------------------------------------------------------------------------------------------
+def _review_sentiment() -> TableChecks:
+    checks = _table("review_sentiment", "review_id")
+    checks.unique_key()
+    for column in ("review_id", "sentiment", "score", "model_version"):
+        checks.not_null(column)
+    checks.in_set("sentiment", ("negative", "neutral", "positive"))
+    checks.between("score", -1, 1)
+    for column in ("p_negative", "p_neutral", "p_positive"):
+        checks.not_null(column)
+        checks.between(column, 0, 1)
+    sums = "NOT abs(p_negative + p_neutral + p_positive - 1) <= 0.001"
+    checks.none_where("probabilities_sum_to_one", "stop", sums, "p_negative", "p_neutral", "p_positive")
+    difference = "NOT abs(score - (p_positive - p_negative)) <= 0.001"
+    checks.none_where("score_is_positive_less_negative", "stop", difference, "score", "p_negative", "p_positive")
+    checks.none_where("reviews_known", "stop", "review_id NOT IN (SELECT review_id FROM gate.known_reviews)")
+    return checks
+
+
+def _product_sentiment() -> TableChecks:
+    checks = _table("product_sentiment", "product_id")
+    checks.unique_key()
+    checks.not_null("product_id")
+    checks.between("reviews", 1, None)
+    checks.between("mean_score", -1, 1)
+    checks.between("recent_score", -1, 1)
+    return checks
+
+
+def _customer_profiles() -> TableChecks:
+    checks = _table("customer_profiles", "customer_id")
+    checks.unique_key()
+    checks.not_null("customer_id")
+    checks.between("recency_days", 0, None)
+    checks.between("frequency", 0, None)
+    checks.between("churn_probability", 0, 1)
+    missing = "SELECT customer_id FROM gate.known_customers WHERE customer_id NOT IN (SELECT customer_id FROM checked) ORDER BY ALL"
+    checks.no_rows("every_customer_has_a_profile", "warn", missing)
+    return checks
+
+
+def _model_metrics() -> TableChecks:
+    checks = _table("model_metrics", "model", "role", "metric", "split")
+    checks.in_set("role", ("champion", "challenger"))
+    checks.none_where("values_finite", "stop", "value IS NULL OR NOT isfinite(value)", "value")
+    better = f"CASE WHEN regexp_matches(metric, '{LOWER_IS_BETTER}') THEN value > baseline_value ELSE value < baseline_value END"
+    checks.none_where("champion_not_below_baseline", "warn", f"role = 'champion' AND {better}", "value", "baseline", "baseline_value")
+    return checks
+
+
+def _quality_results() -> TableChecks:
+    checks = _table("quality_results", "suite", "table_name", "expectation")
+    checks.in_set("severity", ("warn", "stop"))
+    checks.none_where("nothing_that_stops_has_failed", "stop", "severity = 'stop' AND NOT success")
+    return checks
+
+
+def _release(night: Night) -> TableChecks:
+    checks = _table("release", "release_id")
+    checks.no_rows("one_row", "stop", "SELECT count(*) AS rows FROM checked HAVING count(*) <> 1")
+    checks.not_null("release_id")
+    checks.none_where("of_this_night", "stop", f"as_of IS DISTINCT FROM TIMESTAMP '{night.as_of_sql}'", "as_of")
+    return checks
+
+
+# ---- figures ---------------------------------------------------------------------------------------------------------
+def _release_ids(connection: duckdb.DuckDBPyConnection, figures: Figures) -> None:
+    for name in TABLES:
+        strange = f"SELECT DISTINCT release_id FROM gate.{name} WHERE coalesce(release_id, '') NOT IN (SELECT release_id FROM gate.release)"
+        (count,) = connection.execute(f"SELECT count(*) FROM ({strange})").fetchall()[0]
+        figures.add(name, "other_release_ids", "stop", count, high=0, offenders=f"{strange} ORDER BY ALL")
+
+
+def _coverage(connection: duckdb.DuckDBPyConnection, figures: Figures) -> None:
+    """Share of the available products that are in some list, of those that could be."""
+    query = """
+        SELECT count(DISTINCT product_id) / nullif(least(count(*), (SELECT count(*) FROM gate.available)), 0) FROM gate.recommendations"""
+    (share,) = connection.execute(query).fetchall()[0]
+    figures.add("recommendations", "coverage_of_the_catalogue", "warn", share, low=MIN_COVERAGE)
+
+
+def _since_yesterday(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:
+    """Against the shop's latest release of an earlier moment; nothing where there is none."""
+    yesterday = latest_release_before(night.home, night.shop, night.as_of)
+    if yesterday is None:
+        return
+    connection.execute(f"ATTACH {path_literal(yesterday.path)} AS yesterday (READ_ONLY)")
+    for name in TABLES[:6]:
+        rows = f"SELECT (SELECT count(*) FROM gate.{name}) / nullif((SELECT count(*) FROM yesterday.main.{name}), 0)"
+        (share,) = connection.execute(rows).fetchall()[0]
+        figures.add(name, "rows_against_yesterday", "warn", share, low=MIN_ROWS_SHARE)
+
+    lost = """
+        SELECT DISTINCT customer_id FROM yesterday.main.recommendations
+        WHERE customer_id NOT IN (SELECT customer_id FROM gate.recommendations WHERE customer_id IS NOT NULL)"""
+    share_lost = (
+        f"SELECT (SELECT count(*) FROM ({lost})) / nullif((SELECT count(DISTINCT customer_id) FROM yesterday.main.recommendations), 0)"
+    )
+    (share,) = connection.execute(share_lost).fetchall()[0]
+    offenders = f"{lost} ORDER BY ALL"
+    figures.add("recommendations", "customers_lost_since_yesterday", "warn", share, high=WARN_CUSTOMERS_LOST, offenders=offenders)
+    limit = night.settings.max_customers_lost
+    figures.add("recommendations", "most_customers_kept_since_yesterday", "stop", share, high=limit, offenders=offenders)
+
+    (overlap,) = connection.execute(f"""
+        WITH sampled AS (
+            SELECT customer_id FROM gate.lists WHERE products > 0
+            AND hash(customer_id) % (1 + (SELECT count(*) FROM gate.lists) // {SAMPLED_CUSTOMERS}) = 0
+        ), today AS (SELECT customer_id, product_id FROM gate.recommendations SEMI JOIN sampled USING (customer_id)),
+        before AS (SELECT customer_id, product_id FROM yesterday.main.recommendations SEMI JOIN sampled USING (customer_id)),
+        lists AS (
+            SELECT customer_id, least(t.products, b.products) AS products
+            FROM (SELECT customer_id, count(*) AS products FROM today GROUP BY ALL) t
+            JOIN (SELECT customer_id, count(*) AS products FROM before GROUP BY ALL) b USING (customer_id)
+        ), kept AS (SELECT customer_id, count(*) AS kept FROM today JOIN before USING (customer_id, product_id) GROUP BY ALL)
+        SELECT round(avg(coalesce(kept, 0) / products), 9) FROM lists LEFT JOIN kept USING (customer_id)""").fetchall()[0]
+    figures.add("recommendations", "overlap_with_yesterday", "warn", overlap, low=MIN_OVERLAP)
