@@ -1,0 +1,105 @@
+"""The one protocol every model of a night keeps: fit, evaluate, predict over Parquet; save and load without pickles.
+
+A model reads a feature snapshot (a folder of Parquet files, one night's, never changed while it is read) and writes
+Parquet predictions. It knows neither the scheduler nor the warehouse, and it decides nothing about its own promotion.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+
+Split = Literal["train", "validation", "test"]
+BEFORE_TEST: tuple[Split, ...] = ("train", "validation")
+EVERYTHING: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a judged model beside the baseline's on the same rows; `baseline` names it, such as 'popularity'."""
+
+    name: str
+    value: float
+    baseline: str | None = None
+    baseline_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model did on one split.
+
+    Attributes:
+        metrics: every figure, the deciding one first (higher is better).
+        unit_ids: (n,) what was judged one by one: customers or reviews, sorted; two evaluations of one split on one
+            snapshot have the same ids, so that models are compared in pairs.
+        unit_scores: (n,) the unit's share of the deciding figure.
+        baselines: (n,) scores of each baseline on the same units, by its name; the one the metrics are printed beside comes first.
+        unit_metric: name of the metric whose mean over units this is, where the deciding one is no mean; '' where it is.
+    """
+
+    split: Split
+    metrics: Sequence[Metric]
+    unit_ids: np.ndarray
+    unit_scores: np.ndarray
+    baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
+    unit_metric: str = ""
+
+
+class NightlyModel(ABC):
+    """A model that is fitted, judged and asked every night.
+
+    Subclasses take one pydantic config, which `save` keeps beside the weights.
+    """
+
+    name: ClassVar[str]
+    config: Any
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def serve_under(self, config: Any) -> None:
+        """Take tonight's settings over (list length, threads) for a model of an earlier night; what its weights depend on stays."""
+        self.config = config
+
+    @classmethod
+    @abstractmethod
+    def why_not(cls, features: Path, config: object) -> str | None:
+        """The reason why this shop cannot have this model (too few reviews, say), for people; None where it can."""
+
+    @abstractmethod
+    def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
+        """Learn from the rows of `splits`, and from nothing else.
+
+        Args:
+            features: the snapshot folder.
+            splits: BEFORE_TEST to be judged, EVERYTHING to predict. Choices (blend weights, calibration) are made on
+                validation rows when `splits` is BEFORE_TEST and taken over from `warm_start` when it is EVERYTHING.
+            cache: folder that outlives the night, for what depends on content alone (text vectors by hash).
+            warm_start: an earlier model to go on from.
+        """
+
+    @abstractmethod
+    def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:
+        """Judge on the rows of `split`, asking with the history before it."""
+
+    @abstractmethod
+    def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:
+        """Write this model's prediction files into the folder `out`; returns rows by file name, without '.parquet'.
+
+        Args:
+            previous: an earlier night's prediction folder; what is unchanged may be taken from there.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write weights as safetensors and the rest as JSON or Parquet into `folder`, which exists and is empty."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> Self:
+        """The model as `save` left it. Nothing in the folder is executed."""

@@ -1,0 +1,1 @@
+"""Recommendations: candidates, their blend, top-k scoring, reasons and judging."""

@@ -1,0 +1,39 @@
+"""Settings of the recommender, as one typed object."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RecommenderConfig(BaseModel):
+    """What the recommender may be told. The platform fills it from its own settings; the defaults are what was measured best."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
+    similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
+    score_chunk_rows: int = Field(4096, ge=1, description="Most customers scored at once; fewer where the catalogue is large.")
+    score_chunk_mb: int = Field(256, ge=8, description="Most memory one dense block of scores may take, megabytes.")
+    memory_gb: float = Field(2.0, ge=0.25, description="Memory DuckDB may use to read the snapshot before it spills to disk, gigabytes.")
+    threads: int = Field(2, ge=1, le=256, description="Threads that reading, fitting and scoring may use.")
+    seed: int = Field(20, ge=0, description="Seed of everything random: factors' start, samples of customers.")
+
+    half_life_days: float = Field(
+        60, gt=0, description="Days after which an event counts half for popularity, unless validation prefers others."
+    )
+    fade: float = Field(0.8, gt=0, le=1, description="What a product counts, against the customer's next later one.")
+    max_history: int = Field(500, ge=1, description="Most recent distinct products of a customer that are asked with.")
+    knn_shrinkage: float = Field(10.0, ge=0, description="Customers in common that item-kNN wants before it trusts a cosine.")
+    repeat_half_life_days: float = Field(60, gt=0, description="Days after which a purchase counts half for buying again.")
+    neighbours: int = Field(100, ge=1, description="Neighbours kept of a product by item-kNN and EASE.")
+    ease_max_products: int = Field(10_000, ge=0, description="Products with behaviour up to which EASE is fitted; beyond, ALS.")
+    ease_ridge: float = Field(200.0, gt=0, description="Ridge of EASE.")
+    als_factors: int = Field(64, ge=1, le=1024, description="Length of ALS's vectors.")
+    als_iterations: int = Field(10, ge=1, le=100, description="Alternations of ALS.")
+    als_ridge: float = Field(10.0, gt=0, description="Ridge of ALS.")
+    als_confidence: float = Field(10.0, gt=0, description="What one unit of evidence adds to ALS's confidence in an observed pair.")
+
+    min_validation_customers: int = Field(20, ge=1, description="Validation customers below which popularity serves alone.")
+    max_validation_customers: int = Field(2000, ge=1, description="Most customers the blend weights are chosen on; more are sampled.")
+    max_judged_customers: int = Field(20_000, ge=1, description="Most customers one evaluation judges; more are sampled.")
+    encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")

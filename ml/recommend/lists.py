@@ -1,0 +1,146 @@
+"""The lists of a night, from the scorer to Parquet: memory does not grow with the number of customers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ml.recommend.blend import unit
+from ml.recommend.reasons import Reasons
+from ml.recommend.scoring import Lists, Scorer, within
+from ml.recommend.snapshot import Customers, History, Snapshot
+from ml.recommend.topk import top_k
+
+# a read of the snapshot serves this many customers, so that few reads serve all
+WINDOW = 10_000
+# how far back a reason reaches
+PAST = 20
+
+RECOMMENDATIONS = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("rank", pa.int32()),
+        ("product_id", pa.string()),
+        ("score", pa.float64()),
+        ("strategy", pa.string()),
+        ("reason", pa.string()),
+        ("because_product_id", pa.string()),
+    ]
+)
+DEFAULTS = pa.schema([("segment", pa.string()), ("rank", pa.int32()), ("product_id", pa.string()), ("score", pa.float64())])
+
+
+def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: Path) -> dict[str, int]:
+    """Writes recommendations.parquet and recommendations_default.parquet into the folder `out`; returns their rows.
+
+    Customers with a history get their own lists. The others, and those without consent, get their segment's.
+    """
+    segments = snapshot.popularity(half_life_days, by_segment=True)
+    for name in snapshot.segments():
+        segments.setdefault(name, np.zeros_like(segments["all"]))
+    reasons = Reasons(snapshot.catalogue)
+    written = 0
+    with pq.ParquetWriter(out / "recommendations.parquet", RECOMMENDATIONS, compression="zstd") as writer:
+        for customers in snapshot.windows(WINDOW):
+            history, owned = snapshot.history(customers), snapshot.owned(customers)
+            for begin, end in scorer.blocks(len(customers)):
+                part = Customers(
+                    customers.ids.slice(begin, end - begin), customers.segments.slice(begin, end - begin), customers.consent[begin:end]
+                )
+                asked = history.rows(begin, end)
+                strangers = np.flatnonzero(np.diff(asked.indptr) == 0)
+                instead = _segment_scores(part, strangers, segments)
+                ranked = scorer.rank(asked, within(owned, begin, end), snapshot.config.list_length, instead)
+                batch = _batch(snapshot, scorer, reasons, part, asked, ranked, instead)
+                writer.write_batch(batch)
+                written += len(batch)
+    return {"recommendations": written, "recommendations_default": _write_defaults(snapshot, scorer, segments, out)}
+
+
+def _segment_scores(customers: Customers, strangers: np.ndarray, segments: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(r, P) unit scores for r rows of customers: what is popular in their segment, and with everybody where that is unknown."""
+    names = sorted(segments)
+    table = unit(np.stack([segments[name] for name in names]))
+    number = pc.index_in(customers.segments.take(pa.array(strangers)), pa.array(names)).fill_null(names.index("all"))
+    return table[number.to_numpy(zero_copy_only=False)]
+
+
+def _batch(
+    snapshot: Snapshot, scorer: Scorer, reasons: Reasons, customers: Customers, asked: History, ranked: Lists, instead: np.ndarray
+) -> pa.RecordBatch:
+    """The rows of one block of customers, in the order of customer and rank."""
+    shown = np.isfinite(ranked.scores)
+    row, place = np.nonzero(shown)
+    products = ranked.products[shown]
+    parts = ranked.parts[shown]
+    part = parts.argmax(axis=1)
+    contributed = parts[np.arange(len(part)), part] > 0
+    strategies = np.array([candidate.strategy for candidate in scorer.candidates], dtype=object)[part]
+    strategies[~contributed] = "popular"
+    nobody = np.diff(asked.indptr)[row] == 0
+    number = np.cumsum(np.diff(asked.indptr) == 0) - 1  # a stranger's row in `instead`
+    of_segment = nobody & customers.segments.is_valid().to_numpy(zero_copy_only=False)[row]
+    of_segment[of_segment] = instead[number[row[of_segment]], products[of_segment]] > 0
+    strategies[of_segment] = "segment_popular"
+    because, events = _because(scorer, asked, row, products, np.where(contributed, part, -1))
+    names = pa.array(strategies, pa.string())
+    return pa.RecordBatch.from_arrays(
+        [
+            customers.ids.take(pa.array(row)),
+            pa.array(place + 1, pa.int32()),
+            snapshot.catalogue.ids.take(pa.array(products)),
+            pa.array(ranked.scores[shown], pa.float64()),
+            names,
+            reasons.sentences(names, products, because, events),
+            snapshot.catalogue.ids.take(pa.array(np.maximum(because, 0), mask=because < 0)),
+        ],
+        schema=RECOMMENDATIONS,
+    )
+
+
+def _because(scorer: Scorer, asked: History, row: np.ndarray, products: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each recommended row the past product that spoke most for it (-1 where none did) and the number of its event."""
+    place = asked.indptr[:-1][:, None] + np.arange(PAST)
+    inside = place < asked.indptr[1:][:, None]
+    place = np.where(inside, place, 0)
+    because = np.full(len(row), -1, np.int64)
+    events = np.zeros(len(row), np.int64)
+    if len(asked.product) == 0:
+        return because, events
+    past, event = np.where(inside, asked.product[place], -1), asked.event[place]
+    for number, candidate in enumerate(scorer.candidates):
+        mine = np.flatnonzero(part == number)
+        affinity = candidate.affinity(asked, row[mine], products[mine], past[row[mine]]) if len(mine) else None
+        if affinity is None:
+            continue
+        best = affinity.argmax(axis=1)
+        found = affinity[np.arange(len(mine)), best] > 0
+        # what is offered again speaks for itself, however far back it was bought
+        otherwise = products[mine] if candidate.strategy == "buy_again" else -1
+        because[mine] = np.where(found, past[row[mine], best], otherwise)
+        events[mine] = event[row[mine], best]
+    return because, events
+
+
+def _write_defaults(snapshot: Snapshot, scorer: Scorer, segments: Mapping[str, np.ndarray], out: Path) -> int:
+    """One list a segment and one for 'all', of what is available; products nobody wanted yet come last."""
+    names = sorted(segments)
+    total = unit(np.stack([segments[name] for name in names])) * scorer.demotion + scorer.filling
+    products, scores = top_k(total, snapshot.config.list_length)
+    row, place = np.nonzero(np.isfinite(scores))
+    table = pa.Table.from_arrays(
+        [
+            pa.array(names).take(pa.array(row)),
+            pa.array(place + 1, pa.int32()),
+            snapshot.catalogue.ids.take(pa.array(products[row, place])),
+            pa.array(scores[row, place], pa.float64()),
+        ],
+        schema=DEFAULTS,
+    )
+    pq.write_table(table, out / "recommendations_default.parquet", compression="zstd")
+    return len(table)

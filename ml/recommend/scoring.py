@@ -1,0 +1,102 @@
+"""From histories to the best products of each customer, a bounded block of customers at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ml.recommend.blend import unit
+from ml.recommend.candidates import Candidate
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.snapshot import History
+from ml.recommend.topk import top_k
+
+# so little that it decides only where no candidate has anything to say
+FILL = 1e-4
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The best products of n customers.
+
+    Attributes:
+        products: (n, k) product numbers, best first.
+        scores: (n, k), -inf where nothing was left to show.
+        parts: (n, k, c) what each candidate contributed.
+    """
+
+    products: np.ndarray
+    scores: np.ndarray
+    parts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Candidates and their weights, ready to rank.
+
+    Attributes:
+        candidates, weights: c of each.
+        demotion: (P,) what is left of a product's score after its reviewers' discontent, in [0, 1].
+        popularity: (P,) orders what no candidate scores; of equal ones the smaller product number comes first.
+        allowed: (P,) products that may be shown at all.
+        config: sizes of the blocks.
+    """
+
+    candidates: Sequence[Candidate]
+    weights: np.ndarray
+    demotion: np.ndarray
+    popularity: np.ndarray
+    allowed: np.ndarray
+    config: RecommenderConfig
+
+    @cached_property
+    def filling(self) -> np.ndarray:
+        """(P,) float32 in (0, FILL], falling strictly with popularity, then with the product number; -inf where nothing may be shown."""
+        count = len(self.popularity)
+        order = np.lexsort((np.arange(count), -self.popularity))
+        filling = np.empty(count, np.float32)
+        filling[order] = FILL * (count - np.arange(count)) / max(1, count)
+        filling[~self.allowed] = -np.inf
+        return filling
+
+    def blocks(self, customers: int) -> Iterator[tuple[int, int]]:
+        """Bounds of blocks of customers whose dense scores, one block a candidate and a few for working, stay in memory."""
+        row_bytes = 4 * max(1, len(self.popularity)) * (len(self.candidates) + 4)
+        size = max(1, min(self.config.score_chunk_rows, self.config.score_chunk_mb * 2**20 // row_bytes))
+        for begin in range(0, customers, size):
+            yield begin, min(begin + size, customers)
+
+    def rank(self, asked: History, owned: tuple[np.ndarray, np.ndarray], k: int, instead: np.ndarray | None = None) -> Lists:
+        """The k best products of each customer asked for.
+
+        Args:
+            asked: histories of n customers, few enough for one block.
+            owned: (customer numbers, product numbers) that may not be shown.
+            k: length of the lists.
+            instead: (number of customers without a history, P) unit scores for those.
+        """
+        scores = [
+            unit(candidate.score(asked)) * np.float32(weight) for candidate, weight in zip(self.candidates, self.weights, strict=True)
+        ]
+        nobody = np.diff(asked.indptr) == 0
+        total = np.zeros((asked.customers, asked.products), np.float32)
+        for block in scores:
+            total += block
+        if instead is not None:
+            total[nobody] = instead
+        total *= self.demotion
+        total += self.filling
+        total[owned] = -np.inf
+        products, best = top_k(total, k)
+        parts = np.stack([np.take_along_axis(block, products, 1) for block in scores], axis=2)
+        parts[nobody] = 0
+        return Lists(products, best, parts)
+
+
+def within(pairs: tuple[np.ndarray, np.ndarray], begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """The (customer, product) pairs of customers begin to end, numbered from begin; the pairs are in the order of the customers."""
+    a, b = np.searchsorted(pairs[0], (begin, end))
+    return pairs[0][a:b] - begin, pairs[1][a:b]

@@ -1,0 +1,368 @@
+"""A night's feature snapshot as arrays: the catalogue, and customers' histories one window of customers at a time.
+
+Products and customers are numbered in the order of their ids, so that the smaller number is the smaller id and a tie broken by
+number is broken by id. All set logic is SQL over the snapshot's Parquet files; nothing here loops over customers or rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from ml.nightly_model import Split
+from ml.recommend.config import RecommenderConfig
+
+EVENT_TYPES = ("view", "cart", "wishlist", "recommendation_click", "purchase", "review")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The P products of a snapshot, in the order of their ids.
+
+    Attributes:
+        ids, titles, categories, texts: (P,) strings; title and category may be NULL, text may be ''.
+        category: (P,) number of the category, -1 where there is none.
+        available, repeatable: (P,) booleans, as of the night.
+        known_at: (P,) microseconds since 1970 from which the product is known to exist (first seen or created), 0 where unknown.
+        discontent: (P,) in [0, 1], how unhappy its reviewers are beyond the shop's average; 0 where unknown.
+    """
+
+    ids: pa.StringArray
+    titles: pa.StringArray
+    categories: pa.StringArray
+    texts: pa.StringArray
+    category: np.ndarray
+    available: np.ndarray
+    repeatable: np.ndarray
+    known_at: np.ndarray
+    discontent: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Customers:
+    """A window of customers in the order of their ids; `segments` holds NULL where unknown."""
+
+    ids: pa.StringArray
+    segments: pa.StringArray
+    consent: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, begin: int, end: int) -> Self:
+        """The customers begin to end."""
+        return type(self)(self.ids.slice(begin, end - begin), self.segments.slice(begin, end - begin), self.consent[begin:end])
+
+
+@dataclass(frozen=True)
+class History:
+    """What n customers did before a moment: one entry a customer and product, customers in order, latest product first.
+
+    Attributes:
+        customers, products: n and P.
+        indptr: (n + 1,) where each customer's entries begin.
+        product: (m,) product number.
+        steps: (m,) how many products back, 0 the latest.
+        evidence: (m,) sum of event weights.
+        targets: (m,) how often the shop's target event (a purchase, say) happened.
+        first_at, last_at: (m,) microseconds since 1970 of the first and the last event.
+        event: (m,) number in EVENT_TYPES of the weightiest event.
+    """
+
+    customers: int
+    products: int
+    indptr: np.ndarray
+    product: np.ndarray
+    steps: np.ndarray
+    evidence: np.ndarray
+    targets: np.ndarray
+    first_at: np.ndarray
+    last_at: np.ndarray
+    event: np.ndarray
+
+    @cached_property
+    def customer(self) -> np.ndarray:
+        """(m,) customer number of each entry."""
+        return np.repeat(np.arange(self.customers, dtype=np.int64), np.diff(self.indptr))
+
+    def matrix(self, values: np.ndarray) -> sp.csr_matrix:
+        """(n, P) sparse float32 matrix with one value an entry."""
+        return sp.csr_matrix((values.astype(np.float32), self.product, self.indptr), shape=(self.customers, self.products))
+
+    def rows(self, begin: int, end: int) -> Self:
+        """The history of customers begin to end."""
+        a, b = self.indptr[begin], self.indptr[end]
+        columns = ("product", "steps", "evidence", "targets", "first_at", "last_at", "event")
+        return type(self)(end - begin, self.products, self.indptr[begin : end + 1] - a, *(getattr(self, name)[a:b] for name in columns))
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Questions with known answers: who wants what from `starts_at` on, asked with what was known before.
+
+    Attributes:
+        starts_at, ends_at: the time of the answers.
+        split: the split whose labels are the answers; None where they are taken from the interactions.
+    """
+
+    starts_at: datetime
+    ends_at: datetime | None
+    split: Split | None
+
+
+class Snapshot:
+    """Reads one snapshot folder.
+
+    Args:
+        folder: the snapshot's folder of Parquet files.
+        config: threads, memory and the history's length.
+    """
+
+    def __init__(self, folder: Path, config: RecommenderConfig) -> None:
+        self.folder = folder
+        self.config = config
+        self._db = duckdb.connect(config={"threads": config.threads, "memory_limit": f"{config.memory_gb}GB"})
+        self.catalogue = self._read_catalogue()
+        numbers = np.arange(len(self.catalogue), dtype=np.int32)
+        known_at = self.catalogue.known_at
+        self._db.register("catalogue", pa.table({"product_id": self.catalogue.ids, "product": numbers, "known_at": known_at}))
+        rows = self._db.execute("select split, starts_at from read_parquet(?)", [self._file("splits")]).fetchall()
+        self._starts_at: dict[str, datetime] = dict(rows)
+
+    def _file(self, name: str) -> str:
+        return str(self.folder / f"{name}.parquet")
+
+    def end_of(self, splits: Sequence[Split]) -> datetime | None:
+        """The moment at which the rows of the splits end; None where that is the end of all rows."""
+        if "test" in splits:
+            return None
+        return self._starts_at["test" if "validation" in splits else "validation"]
+
+    def exam(self, split: Split) -> Exam:
+        """The questions of a split: its labels, asked with the history before it."""
+        return Exam(self._starts_at[split], None, split)
+
+    def rehearsal(self) -> Exam:
+        """The questions that choices are made on: the validation split, or, in a shop so young that less lies before it than in it,
+        the last third of the rows before the test split."""
+        validation, test = self._starts_at["validation"], self._starts_at["test"]
+        query = """
+            select count(*) filter (occurred_at < ?), count(*), quantile_disc(occurred_at, 0.67)
+            from read_parquet(?) where occurred_at < ?
+        """
+        before, rows, cut = self._db.execute(query, [validation, self._file("interactions"), test]).fetchone() or (0, 0, None)
+        return self.exam("validation") if before * 2 >= rows or cut is None else Exam(cut, test, None)
+
+    def _read_catalogue(self) -> Catalogue:
+        query = """
+            with judged as (
+                select product_id, mean_score as satisfaction
+                from {sentiment}
+            )
+            select
+                product_id, title, category, coalesce(text, '') as text,
+                is_available, is_repeatable,
+                coalesce(epoch_us(least(created_at, first_seen_at)), 0) as known_at,
+                coalesce(greatest(avg(satisfaction) over () - satisfaction, 0), 0) as discontent
+            from read_parquet(?) left join judged using (product_id)
+            order by product_id
+        """
+        sentiment = self.folder / "product_sentiment.parquet"
+        present = sentiment.exists()
+        judged = "read_parquet(?)" if present else "(select null as product_id, null as mean_score where false)"
+        files = [str(sentiment)] * present + [self._file("products")]
+        table = self._db.execute(query.format(sentiment=judged), files).to_arrow_table().combine_chunks()
+        column: dict[str, Any] = {name: _whole(table[name]) for name in table.column_names}
+        categories = column["category"].dictionary_encode()
+        return Catalogue(
+            ids=column["product_id"],
+            titles=column["title"],
+            categories=column["category"],
+            texts=column["text"],
+            category=categories.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32),
+            available=column["is_available"].fill_null(True).to_numpy(zero_copy_only=False),
+            repeatable=column["is_repeatable"].fill_null(False).to_numpy(zero_copy_only=False),
+            known_at=column["known_at"].to_numpy(),
+            discontent=np.clip(column["discontent"].to_numpy().astype(np.float32), 0, 1),
+        )
+
+    # ---- customers -------------------------------------------------------------------------------------------------
+    def windows(self, size: int) -> Iterator[Customers]:
+        """All customers in the order of their ids, `size` at a time."""
+        cursor = self._db.cursor()
+        query = "select customer_id, segment, coalesce(consent, true) as consent from read_parquet(?) order by customer_id"
+        reader = cursor.execute(query, [self._file("customers")]).to_arrow_reader(size)
+        held: list[pa.RecordBatch] = []
+        for batch in reader:
+            held.append(batch)
+            while sum(map(len, held)) >= size:
+                table = pa.Table.from_batches(held).combine_chunks()
+                yield _customers(table.slice(0, size))
+                held = table.slice(size).to_batches()
+        if sum(map(len, held)):
+            yield _customers(pa.Table.from_batches(held))
+
+    def active(self, before: datetime | None = None) -> Customers:
+        """The customers who have a history before a moment."""
+        table = self._db.execute(
+            """
+            select distinct customer_id, null::varchar as segment, true as consent
+            from read_parquet(?) where occurred_at < coalesce(?, 'infinity'::timestamp) order by customer_id
+            """,
+            [self._file("interactions"), before],
+        ).to_arrow_table()
+        return _customers(table)
+
+    def examined(self, exam: Exam, at_most: int) -> Customers:
+        """The customers with labels in the exam; a sample by hash, the same in every run, where there are more than `at_most`."""
+        labels, arguments = self._labels(exam)
+        query = f"""
+            with labels as ({labels})
+            select customer_id, null::varchar as segment, true as consent
+            from (select distinct customer_id from labels) order by md5(customer_id || ?), customer_id limit ?
+        """
+        table = self._db.execute(query, [*arguments, str(self.config.seed), at_most]).to_arrow_table().sort_by("customer_id")
+        return _customers(table)
+
+    # ---- facts of a window -----------------------------------------------------------------------------------------
+    def history(self, customers: Customers, before: datetime | None = None) -> History:
+        """What the customers did before a moment; those without consent have no history, as the snapshot holds nothing of theirs."""
+        query = """
+            with entries as (
+                select
+                    customer, product,
+                    sum(cast(event_weight as decimal(18, 6)))::double as evidence,
+                    count(*) filter (is_target) as targets,
+                    min(occurred_at) as first_at,
+                    max(occurred_at) as last_at,
+                    arg_max(list_position(?, event_type) - 1, (event_weight, occurred_at, event_type)) as event
+                from read_parquet(?) join asked using (customer_id) join catalogue using (product_id)
+                where customer_id between ? and ? and occurred_at < coalesce(?, 'infinity'::timestamp)
+                group by customer, product
+            ),
+            ordered as (
+                select *, row_number() over (partition by customer order by last_at desc, product) - 1 as steps from entries
+                qualify steps < ?
+            )
+            select
+                customer, product, steps, evidence, targets,
+                epoch_us(first_at) as first_at, epoch_us(last_at) as last_at, coalesce(event, 0) as event
+            from ordered order by customer, steps
+        """
+        n, p = len(customers), len(self.catalogue)
+        first, last = (customers.ids[0].as_py(), customers.ids[n - 1].as_py()) if n else ("", "")
+        arguments = [list(EVENT_TYPES), self._file("interactions"), first, last, before, self.config.max_history]
+        entry = self._about(customers, query, arguments)
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(entry["customer"], minlength=n))]).astype(np.int64)
+        return History(
+            customers=n,
+            products=p,
+            indptr=indptr,
+            product=entry["product"].astype(np.int32),
+            steps=entry["steps"].astype(np.int32),
+            evidence=entry["evidence"].astype(np.float32),
+            targets=entry["targets"].astype(np.int32),
+            first_at=entry["first_at"].astype(np.int64),
+            last_at=entry["last_at"].astype(np.int64),
+            event=entry["event"].astype(np.int8),
+        )
+
+    def owned(self, customers: Customers, before: datetime | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """What the customers own and cannot use twice, as (customer numbers, product numbers); only what they got before `before`."""
+        query = """
+            select customer, product from read_parquet(?) join asked using (customer_id) join catalogue using (product_id)
+            where first_at < coalesce(?, 'infinity'::timestamp) order by customer, product
+        """
+        entry = self._about(customers, query, [self._file("owned"), before])
+        return entry["customer"], entry["product"]
+
+    def labels(self, customers: Customers, exam: Exam) -> tuple[np.ndarray, np.ndarray]:
+        """What the customers went on to do in the exam, as (customer numbers, product numbers)."""
+        labels, arguments = self._labels(exam)
+        query = f"""
+            with labels as ({labels})
+            select distinct customer, product from labels join asked using (customer_id) join catalogue using (product_id) order by all
+        """
+        entry = self._about(customers, query, arguments)
+        return entry["customer"], entry["product"]
+
+    def _labels(self, exam: Exam) -> tuple[str, list[Any]]:
+        """SQL and its arguments for an exam's (customer_id, product_id); only of products known before it, as no list could hold others."""
+        arguments: list[Any]
+        if exam.split:
+            labels, arguments = "select customer_id, product_id from read_parquet(?) where split = ?", [self._file("labels"), exam.split]
+        else:
+            labels = """
+                select customer_id, product_id from read_parquet(?)
+                where is_target and occurred_at >= ? and occurred_at < ?
+                except
+                select customer_id, product_id from read_parquet(?) where first_at < ?
+            """
+            arguments = [self._file("interactions"), exam.starts_at, exam.ends_at, self._file("owned"), exam.starts_at]
+        return (
+            f"""
+            select customer_id, product_id from ({labels}) join catalogue using (product_id) where known_at < epoch_us(?::timestamp)
+        """,
+            [*arguments, exam.starts_at],
+        )
+
+    def popularity(
+        self, half_life_days: float, before: datetime | None = None, by_segment: bool = False, last_days: float = 36500
+    ) -> dict[str, np.ndarray]:
+        """Sums of event weights of the last days before a moment, decayed by age: {segment: (P,)}, with 'all' for everybody."""
+        segment = "coalesce(c.segment, '')" if by_segment else "''"
+        query = f"""
+            with events as (
+                select customer_id, product_id, event_weight, occurred_at from read_parquet(?)
+                where occurred_at < coalesce(?, 'infinity'::timestamp)
+            ),
+            latest as (select max(occurred_at) as moment from events),
+            weighed as (
+                select
+                    {segment} as segment, product,
+                    event_weight * pow(0.5, (epoch(latest.moment) - epoch(occurred_at)) / 86400.0 / ?) as worth
+                from events cross join latest join catalogue using (product_id)
+                left join (select customer_id, segment from read_parquet(?)) c using (customer_id)
+                where epoch(coalesce(?, latest.moment)) - epoch(occurred_at) <= 86400.0 * ?
+            )
+            select segment, product, sum(round(worth * 1e12)::hugeint)::double / 1e12 as worth
+            from weighed group by segment, product order by segment, product
+        """  # whole numbers add up to the same sum in any order, so that threads cannot change it
+        arguments = [self._file("interactions"), before, half_life_days, self._file("customers"), before, last_days]
+        table = self._db.execute(query, arguments).fetchnumpy()
+        names, number = np.unique(table["segment"].astype(str), return_inverse=True)
+        sums = np.zeros((len(names), len(self.catalogue)))
+        sums[number, table["product"]] = table["worth"]
+        found = {"all": sums.sum(axis=0)} | {name: row for name, row in zip(names.tolist(), sums, strict=True) if name}
+        return {name: row.astype(np.float32) for name, row in found.items()}
+
+    def segments(self) -> list[str]:
+        """The segments that customers are in, in the order of their names."""
+        query = "select distinct segment from read_parquet(?) where segment is not null order by segment"
+        return [segment for (segment,) in self._db.execute(query, [self._file("customers")]).fetchall()]
+
+    def _about(self, customers: Customers, query: str, arguments: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Runs a query that may join `asked`, the window's customer numbers by id."""
+        self._db.register("asked", pa.table({"customer_id": customers.ids, "customer": np.arange(len(customers), dtype=np.int32)}))
+        return self._db.execute(query, list(arguments)).fetchnumpy()
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _customers(table: pa.Table) -> Customers:
+    column = {name: _whole(table[name]) for name in table.column_names}
+    return Customers(column["customer_id"], column["segment"].cast(pa.string()), column["consent"].to_numpy(zero_copy_only=False))

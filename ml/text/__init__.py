@@ -1,0 +1,1 @@
+"""Models of text: the pretrained encoder, and the sentiment of reviews."""

@@ -1,0 +1,152 @@
+"""A shop's reviews, read from the feature snapshot: cleaned, cut, and sampled where there are more than one night trains on.
+
+Reviews are hostile input. They are cut to a length before anything parses them, and control characters, marks that turn the
+direction of writing and zero-width characters become blanks; a text of which nothing remains counts as no text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+LABELS = ("negative", "neutral", "positive")
+
+_INVISIBLE = "[\\x00-\\x1F\\x7F-\\x{9F}\\x{AD}\\x{200B}-\\x{200F}\\x{2028}-\\x{202E}\\x{2060}-\\x{2069}\\x{FEFF}]+"
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """Reviews in a fixed order.
+
+    Attributes:
+        keys: table of review_id, text_hash (n rows): which text of which review this is.
+        texts: (n,) cleaned texts.
+        labels: (n,) int64 indices into LABELS.
+    """
+
+    keys: pa.Table
+    texts: list[str]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def class_counts(self) -> np.ndarray:
+        """(3,) reviews by class, in the order of LABELS."""
+        return np.bincount(self.labels, minlength=len(LABELS))
+
+    def __add__(self, other: Reviews) -> Reviews:
+        return Reviews(pa.concat_tables([self.keys, other.keys]), self.texts + other.texts, np.concatenate([self.labels, other.labels]))
+
+
+def clean_sql(column: str) -> str:
+    """SQL that cuts a text column to $max_chars characters, drops what cannot be seen and folds blanks; NULL if nothing remains."""
+    return f"nullif(trim(regexp_replace(regexp_replace(left({column}, $max_chars), '{_INVISIBLE}', ' ', 'g'), '\\s+', ' ', 'g')), '')"
+
+
+def open_reader(features: Path, threads: int) -> duckdb.DuckDBPyConnection:
+    """A private in-memory connection with the view `reviews` over the snapshot's reviews."""
+    connection = duckdb.connect(config={"threads": threads})
+    connection.execute("set timezone = 'UTC'")
+    connection.execute("set enable_progress_bar = false")
+    connection.read_parquet(str(features / "reviews.parquet")).create_view("reviews")
+    return connection
+
+
+def count_labelled(features: Path, splits: Sequence[str], max_chars: int, threads: int) -> dict[str, int]:
+    """Labelled reviews with text by label, in the order of LABELS, zeros included."""
+    with open_reader(features, threads) as connection:
+        query = f"""
+            select label, count(*) from reviews
+            where label is not null and list_contains($splits, split) and {clean_sql("text")} is not null
+            group by label
+        """
+        counts = dict(connection.execute(query, {"splits": list(splits), "max_chars": max_chars}).fetchall())
+    return {label: int(counts.get(label, 0)) for label in LABELS}
+
+
+def read_labelled(
+    features: Path,
+    splits: Sequence[str],
+    *,
+    max_chars: int,
+    threads: int,
+    seed: int,
+    limit: int | None = None,
+    seen: pa.Table | None = None,
+    only_seen: bool = False,
+) -> Reviews:
+    """Labelled reviews with text of some splits, ordered by review_id.
+
+    Args:
+        limit: most reviews to read. Where there are more, classes share it in proportion to the square roots of their sizes (rare
+            classes are kept rather whole), and of each class half are its latest reviews and half are drawn from the rest by a hash.
+        seen: keys (review_id, text_hash) of reviews a model was trained on; these are left out, or with `only_seen` alone read.
+        seed: seed of the draw.
+    """
+    with open_reader(features, threads) as connection:
+        connection.register("seen", seen if seen is not None else _no_keys())
+        connection.execute(
+            f"""
+            create temp table candidates as
+            select review_id, text_hash, label, reviewed_at from reviews
+            where label is not null and list_contains($splits, split) and {clean_sql("text")} is not null
+              and ((review_id, text_hash) in (select (review_id, text_hash) from seen)) = $only_seen
+            """,
+            {"splits": list(splits), "max_chars": max_chars, "only_seen": only_seen},
+        )
+        counts = dict(connection.execute("select label, count(*) from candidates group by label").fetchall())
+        quotas = share_out({label: counts.get(label, 0) for label in LABELS}, limit)
+        connection.register(
+            "quotas", pa.table({"label": LABELS, "quota": [quotas[label] for label in LABELS], "class": range(len(LABELS))})
+        )
+        table = connection.execute(
+            f"""
+            with by_age as (
+                select *, row_number() over (partition by label order by reviewed_at desc, review_id) as age_rank
+                from candidates join quotas using (label)
+            ),
+            drawn as (
+                select *, row_number() over (
+                    partition by label order by (age_rank > quota // 2), md5(review_id || $seed), review_id
+                ) as place
+                from by_age
+            )
+            select review_id, text_hash, {clean_sql("text")} as text, class
+            from drawn join (select review_id, text_hash, text from reviews) using (review_id, text_hash)
+            where place <= quota
+            order by review_id
+            """,
+            {"max_chars": max_chars, "seed": str(seed)},
+        ).to_arrow_table()
+    return Reviews(table.select(["review_id", "text_hash"]), table["text"].to_pylist(), table["class"].to_numpy().astype(np.int64))
+
+
+def share_out(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
+    """How many reviews each class gets of `limit`: all where they fit, else in proportion to the square roots of the counts.
+
+    What a class cannot use goes to the others; classes are served from the rarest up.
+    """
+    if limit is None or sum(counts.values()) <= limit:
+        return dict(counts)
+    quotas: dict[str, int] = {}
+    left = limit
+    waiting = sorted(counts, key=lambda label: (counts[label], label))
+    while waiting:
+        label = waiting[0]
+        share = math.sqrt(counts[label]) / max(sum(math.sqrt(counts[name]) for name in waiting), 1e-12)
+        quotas[label] = min(counts[label], round(left * share))
+        left -= quotas[label]
+        waiting.pop(0)
+    return quotas
+
+
+def _no_keys() -> pa.Table:
+    return pa.table({"review_id": pa.array([], pa.string()), "text_hash": pa.array([], pa.string())})
