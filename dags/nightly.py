@@ -1,0 +1,249 @@
+"""# Nightly
+
+Rebuilds what each customer of the shop sees in the morning: takes over the shop's files, transforms them with dbt,
+checks them with Great Expectations, retrains the models, and publishes one release of SQL tables. All or nothing: when
+anything fails, yesterday's release stays.
+
+**When.** Every night at 02:00 UTC, as of the end of its data interval. Nights that were missed are not caught up by
+themselves; backfill them from this page (*Trigger*, *Backfill*): a backfilled night sees only what was known then.
+
+**By hand.** Trigger it with parameters; those left empty come from the installation's `NIGHTSHELF_` settings. Any other
+setting can be given for one run in the run's JSON configuration, for example `{"promote_margin": 0.02}`.
+
+**What comes out.** `serving/nightshelf.duckdb` under `NIGHTSHELF_HOME`, and the morning report in `reports/` there. The
+asset `nightshelf://release` is updated by every published release, so other DAGs can wait for it.
+
+**When it fails.** The last line of the failed task's log names the task, the cause and the next step, and so does the
+report. A refused gate fails at once; what may pass by itself (a full disk, a file in use) is tried once more. After
+mending the cause, clear the failed task, or trigger the night again: the same night run twice gives the same tables.
+
+**One at a time.** The pool `warehouse` has one slot: collecting, dbt, the gates and publishing open the warehouse file
+one after another. Nights queue behind each other.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import (
+    DAG,
+    Asset,
+    Context,
+    CronDataIntervalTimetable,
+    Param,
+    RetryDecision,
+    RetryPolicy,
+    chain,
+    get_current_context,
+    setup,
+    task,
+    teardown,
+)
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.errors import BadSetting
+from include.night import Night, parse_as_of
+from include.settings import Settings, load_settings
+from include.sources import known_sources
+
+log = logging.getLogger(__name__)
+
+RELEASE = Asset(name="nightshelf_release", uri="nightshelf://release", group="nightshelf")
+
+# What an installation decides, never one run.
+NOT_PER_RUN = {"home", "tracking_uri"}
+
+# The format 'date-time' draws the calendar in the trigger form; what refuses a bad moment is this pattern.
+DATE = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?"
+MOMENT = f"^{DATE}([T ]{TIME})?$"
+
+
+class TryAgainWhatCanPass(RetryPolicy):
+    """One more try for the machine's troubles (disk, memory, a file in use); none for a broken contract or a bug."""
+
+    def evaluate(self, exception: BaseException, *_: Any, **__: Any) -> RetryDecision:
+        names = {cls.__name__ for cls in type(exception).__mro__}
+        if names & {"OSError", "MemoryError", "IOException", "WarehouseBusy"}:  # IOException: DuckDB's
+            return RetryDecision.retry(reason=f"{type(exception).__name__} may pass by itself")
+        return RetryDecision.fail(reason=f"{type(exception).__name__} would come again")
+
+
+def tell_failure(context: Context) -> None:
+    """Last line of a failed task's log: which task, why, and what to do."""
+    error = context.get("exception")
+    cause = getattr(error, "problem", None) or f"{type(error).__name__}: {error}".rstrip(": ")
+    next_step = getattr(error, "next_step", "Read the log above, mend the cause, then clear this task or trigger the night again.")
+    log.error("Task %s failed. Cause: %s Next: %s", context["ti"].task_id, cause, next_step)
+
+
+def params() -> dict[str, Param]:
+    """The trigger form; limits, help and defaults are the settings' own."""
+    settings = load_settings()
+    schema = Settings.model_json_schema()["properties"]
+
+    def of(name: str, title: str, **more: Any) -> Param:
+        kept = {key: value for key, value in schema[name].items() if key in ("type", "minimum", "maximum", "enum")}
+        return Param(getattr(settings, name), title=title, description=schema[name]["description"], **(kept | more))
+
+    as_of = (
+        "The night sees what was true before this moment (UTC), so that a past night can be run again. "
+        "Empty: the end of the run's data interval, 02:00 UTC, or else the moment of the trigger."
+    )
+    return {
+        "source": of("source", "Source", enum=known_sources()),
+        "data": Param(
+            str(settings.data) if settings.data else None,
+            title="Data folder",
+            type=["string", "null"],
+            minLength=1,
+            maxLength=4096,
+            description=schema["data"]["description"] + " An absolute path on the machine that runs the tasks.",
+        ),
+        "as_of": Param(None, title="As of", description=as_of, type=["string", "null"], format="date-time", pattern=MOMENT),
+        "models": of("models", "Models"),
+        "publish": of("publish", "Publish"),
+        "list_length": of("list_length", "List length"),
+    }
+
+
+with DAG(
+    dag_id="nightly",
+    description="From the shop's files to one release of recommendations, sentiment and profiles",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=20),
+    params=params(),
+    tags=["nightshelf"],
+    default_args={
+        "owner": "nightshelf",
+        "retries": 1,
+        "retry_delay": timedelta(seconds=30),
+        "retry_policy": TryAgainWhatCanPass(),
+        "execution_timeout": timedelta(hours=1),
+        "on_failure_callback": tell_failure,
+    },
+) as dag:
+
+    @setup
+    def open_night() -> str:
+        """Settle the moment and the settings of this night; every later task gets the night's folder."""
+        context = get_current_context()
+        chosen: dict[str, Any] = dict(context["params"])
+        if refused := NOT_PER_RUN & chosen.keys():
+            raise BadSetting(f"{', '.join(sorted(refused))} cannot be set for one run", "Set it in the installation's environment.")
+        text, run = chosen.pop("as_of"), context["dag_run"]
+        as_of = parse_as_of(text) if text else run.data_interval_end or run.run_after
+        return str(Night.open(load_settings(**chosen), as_of).folder)
+
+    @task
+    def land(folder: str) -> None:
+        """Map the shop's own format to the contract's files, or let the demo shop live until this night."""
+        from include.sources import land
+
+        land(Night.load(folder))
+
+    @task(pool="warehouse", execution_timeout=timedelta(hours=2))
+    def collect(folder: str) -> None:
+        """Take new files into raw tables; rows that break the contract go to quarantine."""
+        from include.collect import collect
+
+        collect(Night.load(folder))
+
+    @task(pool="warehouse")
+    def check_raw(folder: str) -> None:
+        """First gate: is what the shop sent complete and believable?"""
+        from include.quality import check
+
+        check(Night.load(folder), "raw")
+
+    @task(pool="warehouse", execution_timeout=timedelta(hours=2))
+    def transform(folder: str) -> None:
+        """dbt: staging, behaviour, and the features the models learn from."""
+        from include.transform import build
+
+        build(Night.load(folder), "features")
+
+    @task(pool="warehouse")
+    def check_features(folder: str) -> None:
+        """Second gate: are the features fit to learn from?"""
+        from include.quality import check
+
+        check(Night.load(folder), "features")
+
+    @task(execution_timeout=timedelta(hours=6))
+    def learn_sentiment(folder: str) -> None:
+        """Fit, judge and keep the sentiment model; read the new reviews with it."""
+        from include.learn import learn
+
+        learn(Night.load(folder), "sentiment")
+
+    @task(pool="warehouse")
+    def aggregate_sentiment(folder: str) -> None:
+        """dbt: what buyers think of each product, and where it drops."""
+        from include.transform import build
+
+        build(Night.load(folder), "sentiment")
+
+    @task(execution_timeout=timedelta(hours=6))
+    def learn_recommender(folder: str) -> None:
+        """Fit, judge and keep the recommender; make everyone's list."""
+        from include.learn import learn
+
+        learn(Night.load(folder), "recommender")
+
+    @task(pool="warehouse")
+    def serve(folder: str) -> None:
+        """dbt: the output tables, contracts enforced."""
+        from include.transform import build
+
+        build(Night.load(folder), "serving")
+
+    @task(pool="warehouse")
+    def check_serving(folder: str) -> None:
+        """Last gate: may customers see this?"""
+        from include.quality import check
+
+        check(Night.load(folder), "serving")
+
+    @task(pool="warehouse", outlets=[RELEASE])
+    def publish(folder: str) -> None:
+        """Build the release, check it, swap it in. A dry run ends here as skipped."""
+        from include.publish import publish
+
+        night = Night.load(folder)
+        publish(night)
+        if not night.settings.publish:
+            raise AirflowSkipException("A dry run: the release was built and checked, and is not published.")
+
+    @teardown
+    def report(folder: str) -> None:
+        """The morning report, also of a night that failed (not of one that never opened)."""
+        from include.report import write_report
+
+        write_report(Night.load(folder))
+
+    night = open_night()
+    published, reported = publish(night), report(night)
+    chain(
+        land(night),
+        collect(night),
+        check_raw(night),
+        transform(night),
+        check_features(night),
+        learn_sentiment(night),
+        aggregate_sentiment(night),
+        learn_recommender(night),
+        serve(night),
+        check_serving(night),
+        published,
+        reported,
+    )
+    # A report is written of every night, so the run's own state hangs on this mark: it fails when anything failed.
+    [published, reported] >> EmptyOperator(task_id="end_night", trigger_rule="none_failed")
