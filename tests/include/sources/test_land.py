@@ -1,0 +1,45 @@
+"""Landing: the source is found by its name, and what cannot be found is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from include.errors import BadSource
+from include.night import Night
+from include.sources import known_sources, land
+
+OpenNight = Callable[..., Night]
+
+
+def test_an_unknown_source_is_refused_with_the_known_ones(open_night: OpenNight) -> None:
+    with pytest.raises(BadSource) as refused:
+        land(open_night(source="no_such_shop"))
+    assert "no_such_shop" in refused.value.problem
+    assert "demo" in refused.value.next_step and "files" in refused.value.next_step
+
+
+def test_a_missing_folder_of_files_is_named(open_night: OpenNight, tmp_path: Path) -> None:
+    with pytest.raises(BadSource, match="nowhere"):
+        land(open_night(source="files", data=tmp_path / "nowhere"))
+
+
+def test_a_folder_of_files_is_read_in_place(open_night: OpenNight, tmp_path: Path) -> None:
+    night = open_night(source="files", data=tmp_path)
+    land(night)
+    assert night.landing == tmp_path
+    assert list(tmp_path.glob("*.parquet")) == []
+
+
+def test_the_step_is_written_down(open_night: OpenNight) -> None:
+    night = open_night(source="demo", demo_customers=3, demo_products=3, demo_days=2)
+    land(night)
+    (step,) = night.steps()
+    assert step["step"] == "land" and step["status"] == "done" and step["notes"]["days_written"] == 2
+
+
+def test_every_folder_with_a_generator_or_selects_is_a_source() -> None:
+    assert {"demo", "files"} <= set(known_sources())
+    assert not any(name.startswith("_") for name in known_sources())

@@ -1,0 +1,118 @@
+"""The methods against their definitions, written out naively."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from ml.recommend import metrics
+from ml.recommend.als import solve
+from ml.recommend.blend import Pool, search, unit
+from ml.recommend.candidates import Training
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.ease import Ease
+from ml.recommend.item_knn import ItemKnn
+from ml.recommend.item_weights import strongest_per_row
+from ml.recommend.snapshot import History
+from ml.recommend.topk import top_k
+
+
+def history(wanted: np.ndarray) -> History:
+    """The history of customers x products booleans, in the order of the products."""
+    rows, columns = np.nonzero(wanted)
+    indptr = np.concatenate([[0], np.cumsum(wanted.sum(1))])
+    steps = np.arange(len(rows)) - indptr[rows]
+    ones = np.ones(len(rows))
+    return History(*wanted.shape, indptr, columns.astype(np.int32), steps, ones, ones, ones, ones, ones.astype(np.int8))
+
+
+@pytest.fixture
+def training(tmp_path) -> Training:
+    wanted = np.random.default_rng(0).random((40, 12)) < 0.3
+    return Training(None, history(wanted), np.ones(12), tmp_path)
+
+
+def dense(training: Training) -> np.ndarray:
+    return training.history.matrix(np.ones(len(training.history.product))).toarray().astype(np.float64)
+
+
+def test_item_knn_is_the_shrunk_cosine(training):
+    model = ItemKnn(RecommenderConfig(knn_shrinkage=3, neighbours=12))
+    model.fit(training)
+    X = dense(training)
+    together = X.T @ X
+    length = np.sqrt(np.diag(together))
+    expected = together / (np.outer(length, length) + 3)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(model.weights.toarray(), expected, rtol=1e-5)
+
+
+def test_ease_is_the_closed_form(training):
+    model = Ease(RecommenderConfig(ease_ridge=5, neighbours=12))
+    model.fit(training)
+    X = dense(training)
+    inverse = np.linalg.inv(X.T @ X + 5 * np.eye(12))
+    expected = inverse / -np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(model.weights.toarray(), np.maximum(expected, 0), atol=1e-5)
+
+
+def test_als_solves_every_customers_normal_equations():
+    rng = np.random.default_rng(1)
+    cells = rng.random((50, 30)) * (rng.random((50, 30)) < 0.2)
+    cells[3] = 0
+    confidence = sp.csr_matrix(cells.astype(np.float32))
+    others = rng.normal(size=(30, 6)).astype(np.float32)
+    solved = solve(confidence, torch.from_numpy(others), 0.5).numpy()
+    for u in range(50):
+        c = confidence[[u]].toarray()[0].astype(np.float64)
+        left = others.T @ ((1 + c)[:, None] * others) + 0.5 * np.eye(6)
+        np.testing.assert_allclose(solved[u], np.linalg.solve(left, others.T @ ((1 + c) * (c > 0))), atol=1e-4)
+
+
+def test_top_k_breaks_every_tie_by_product():
+    scores = np.random.default_rng(2).integers(0, 4, (200, 50)).astype(np.float32)
+    scores[::7, 10:] = -np.inf
+    products, values = top_k(scores, 12)
+    expected = np.lexsort((np.broadcast_to(np.arange(50), scores.shape), -scores), axis=1)[:, :12]
+    shown = np.isfinite(values)
+    np.testing.assert_array_equal(products[shown], expected[shown])
+    np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, 1))
+
+
+def test_the_strongest_of_a_row_are_kept_and_ties_broken_by_column():
+    rows, columns = np.divmod(np.random.default_rng(3).permutation(600), 100)
+    values = ((columns * 7 + rows) % 10 - 3).astype(np.float64) / 3
+    kept = strongest_per_row(rows, columns, values, (6, 100), 15)
+    table = np.zeros((6, 100))
+    table[rows, columns] = values
+    for row in range(6):
+        best = np.lexsort((np.arange(100), -table[row]))[:15]
+        np.testing.assert_array_equal(kept[[row]].indices, np.sort(best))
+        np.testing.assert_allclose(kept[[row]].data, table[row][np.sort(best)], rtol=1e-6)
+
+
+def test_ndcg_divides_by_what_is_attainable():
+    hits = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 1], [0, 0, 0]], dtype=bool)
+    found = metrics.ndcg(hits, np.array([1, 1, 9, 2]))
+    np.testing.assert_allclose(found, [1, 1 / np.log2(3), 1, 0])
+    np.testing.assert_allclose(metrics.recall(hits, np.array([1, 1, 9, 2])), [1, 1, 1 / 3, 0])
+    np.testing.assert_allclose(metrics.hit_rate(hits), [1, 1, 1, 0])
+
+
+def test_the_blend_finds_the_candidate_that_knows_and_the_penalty_that_helps():
+    rng = np.random.default_rng(4)
+    wanted = rng.random((300, 40)) < 0.1
+    noise, knows = rng.random((300, 40)).astype(np.float32), (wanted * 0.5 + rng.random((300, 40))).astype(np.float32)
+    allowed = np.ones_like(wanted)
+    pool = Pool.of([unit(noise), unit(knows)], allowed, wanted, np.zeros(40, np.float32), 10)
+    weights, penalty, reached = search(pool, start=0, k=10)
+    assert weights.sum() == pytest.approx(1) and weights[1] > 0.8 and penalty == 0
+    assert reached >= pool.ndcg(pool.scores[1], 10) > pool.ndcg(pool.scores[0], 10)
+    discontent = np.zeros(40, np.float32)
+    discontent[:20] = 1
+    wanted[:, :20] = False
+    pool = Pool.of([unit(noise), unit(knows)], allowed, wanted, discontent, 10)
+    assert search(pool, start=0, k=10)[1] > 0

@@ -1,0 +1,80 @@
+"""The ways in: make's targets, and the lock they install."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from include.settings import CHECKOUT
+
+TARGETS = {"help", "nightly", "ui", "check-source", "rollback", "test", "check", "bench", "lock", "clean"}
+PIN = re.compile(r"^[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*$")
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    command = ["make", f"PYTHON={sys.executable}", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = [line for line in (CHECKOUT / name).read_text().splitlines() if line and not line.startswith("#")]
+    assert all(PIN.match(line) for line in lines), "a lock holds exact versions and nothing else"
+    return {re.sub(r"[-_.]+", "-", package).lower(): pinned for package, pinned in (line.split("==") for line in lines)}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout that needs no packages, so that setting up takes a moment."""
+    (tmp_path / "Makefile").write_text((CHECKOUT / "Makefile").read_text())
+    for lock in ("requirements.txt", "requirements-test.txt"):
+        (tmp_path / lock).write_text("# nothing\n")
+    return tmp_path
+
+
+def test_help_names_every_target() -> None:
+    shown = make(CHECKOUT)
+    assert shown.returncode == 0
+    assert {line.split()[1] for line in shown.stdout.splitlines()} == TARGETS
+
+
+def test_set_up_happens_once(checkout: Path) -> None:
+    first, second = make(checkout, ".venv/.installed-test"), make(checkout, ".venv/.installed-test")
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert first.stdout.count("Installing") == 2
+    assert "Installing" not in second.stdout
+    os.utime(checkout / "requirements.txt", (9e9, 9e9))
+    assert "Installing requirements.txt" in make(checkout, ".venv/.installed").stdout
+    (checkout / "var").mkdir()
+    assert make(checkout, "clean").returncode == 0
+    assert not (checkout / ".venv").exists()
+    assert (checkout / "var").exists()
+
+
+def test_another_python_is_refused(checkout: Path) -> None:
+    other = checkout / "python"
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 9, 0); exec(sys.argv[1])" "$2"\n')
+    other.chmod(0o755)
+    refused = make(checkout, f"PYTHON={other}", ".venv/.installed")
+    assert refused.returncode != 0
+    assert "needs Python 3.11" in refused.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_lock_is_complete_and_installed() -> None:
+    lock, extra = pins("requirements.txt"), pins("requirements-test.txt")
+    assert lock["torch"] == "2.13.0"
+    assert not lock.keys() & extra.keys()
+    for package, pinned in (lock | extra).items():
+        assert version(package).split("+")[0] == pinned, f"{package} is locked at {pinned}"
+    for wanted, kept in (("requirements.in", lock), ("requirements-test.in", extra)):
+        for line in (CHECKOUT / wanted).read_text().splitlines():
+            if line and not line.startswith("#"):
+                package, pinned = re.sub(r"\[.*\]", "", line).split("==")
+                assert kept[re.sub(r"[-_.]+", "-", package).lower()] == pinned
