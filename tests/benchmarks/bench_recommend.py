@@ -1,10 +1,10 @@
-"""How much better than popularity the recommender is, by time, on shops' feature snapshots.
+"""How much better than simple methods the recommender is, by time, on shops' feature snapshots.
 
     python -m tests.benchmarks.bench_recommend SHOP [SHOP ...]
 
 A shop is one of bench_nights', whose snapshot is made first, or a snapshot folder. For each: fits on what lies before the test days
-with the nightly's defaults, judges on the test days, and prints one line, then one JSON line a shop. The interval is a paired bootstrap
-over customers (2,000 draws, 95 %).
+with the nightly's defaults, judges on the test days beside the baselines of baselines.py, and prints a few lines, at the end one JSON line
+a shop. The gain is the relative difference to the best of the baselines, with its 95 % interval, a paired bootstrap over customers.
 """
 
 from __future__ import annotations
@@ -14,27 +14,23 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from include.learn.compare import relative_difference
 from include.night import Night, parse_as_of
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.recommender import Recommender
+from ml.recommend.snapshot import Snapshot
+from tests.benchmarks.baselines import baseline_scores
 from tests.benchmarks.bench_nights import NIGHTS
 from tests.conftest import SHOP_DATA
 from tests.whole_night import run
-
-DRAWS = 2000
-
-
-def interval(differences: np.ndarray, seed: int) -> tuple[float, float]:
-    """The 95 % interval of the mean of paired differences."""
-    picks = np.random.default_rng(seed).integers(0, len(differences), (DRAWS, len(differences)))
-    low, high = np.quantile(differences[picks].mean(axis=1), (0.025, 0.975))
-    return float(low), float(high)
 
 
 def snapshot(shop: str, home: Path) -> Path:
@@ -48,15 +44,14 @@ def snapshot(shop: str, home: Path) -> Path:
     return night.features
 
 
-def measure(shop: str, features: Path, cache: Path) -> dict[str, object]:
+def measure(shop: str, features: Path, cache: Path) -> dict[str, Any]:
     config = RecommenderConfig()
     began = time.perf_counter()
     judged = Recommender(config)
     judged.fit(features, BEFORE_TEST, cache)
     fit_seconds = time.perf_counter() - began
     evaluation = judged.evaluate(features, "test", cache)
-    figures = {metric.name: metric for metric in evaluation.metrics}
-    low, high = interval(evaluation.unit_scores - evaluation.baselines["popularity"], config.seed)
+    figures = {metric.name: metric.value for metric in evaluation.metrics}
     began = time.perf_counter()
     served = Recommender(config)
     served.fit(features, EVERYTHING, cache, warm_start=judged)
@@ -64,24 +59,27 @@ def measure(shop: str, features: Path, cache: Path) -> dict[str, object]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
         rows = served.predict(features, Path(out), cache)
+    predict_seconds, peak_mb = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    ids, baselines = baseline_scores(Snapshot(features, config), "test", config)
+    if list(ids) != list(evaluation.unit_ids):
+        raise SystemExit("The baselines were judged on other customers than the model.")
+    best = max(baselines, key=lambda name: float(np.mean(baselines[name])))
+    gain = relative_difference(evaluation.unit_scores, baselines[best], config.seed)
     return {
         "shop": shop,
-        "customers": len(evaluation.unit_ids),
-        "ndcg@10": figures["ndcg@10"].value,
-        "popularity_ndcg@10": figures["ndcg@10"].baseline_value,
-        "difference_low": low,
-        "difference_high": high,
-        "recall@10": figures["recall@10"].value,
-        "coverage@10": figures["coverage@10"].value,
-        "novelty@10": figures["novelty@10"].value,
-        "weights": dict(judged.choice.weights),
-        "half_life_days": judged.choice.half_life_days,
-        "penalty": judged.choice.penalty,
+        "customers": len(ids),
+        **{name: round(figures[name], 4) for name in ("ndcg@10", "recall@10", "coverage@10", "novelty@10")},
+        "baselines_ndcg@10": {name: round(float(scores.mean()), 4) for name, scores in baselines.items()},
+        "best_baseline": best,
+        "gain": round(gain.value, 4),
+        "gain_low": round(gain.low, 4),
+        "gain_high": round(gain.high, 4),
+        "choice": asdict(judged.choice),
         "fit_seconds": round(fit_seconds, 1),
         "refit_seconds": round(refit_seconds, 1),
-        "predict_seconds": round(time.perf_counter() - began, 1),
+        "predict_seconds": round(predict_seconds, 1),
         "recommendations": rows["recommendations"],
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(peak_mb),
     }
 
 
@@ -89,16 +87,17 @@ def main(shops: list[str]) -> None:
     results = []
     for shop in shops:
         with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as cache:
-            results.append(measure(shop, snapshot(shop, Path(home)), Path(cache)))
-            r = results[-1]
-            print(
-                f"{r['shop']:<20} NDCG@10 {r['ndcg@10']:.4f}  popularity {r['popularity_ndcg@10']:.4f}  "
-                f"difference [{r['difference_low']:+.4f}, {r['difference_high']:+.4f}] over {r['customers']} customers  "
-                f"fit {r['fit_seconds']} s  predict {r['predict_seconds']} s  {r['peak_mb']} MB  {r['weights']}",
-                flush=True,
-            )
+            result = measure(shop, snapshot(shop, Path(home)), Path(cache))
+        results.append(result)
+        sys.stdout.write(
+            "{shop}: NDCG@10 {ndcg@10:.4f} over {customers} customers, {gain:+.1%} [{gain_low:+.1%}, {gain_high:+.1%}] to {best_baseline}; "
+            "fit {fit_seconds} s, refit {refit_seconds} s, predict {predict_seconds} s, {peak_mb} MB\n".format(**result)
+            + "".join(f"    {name:<20} {value:.4f}\n" for name, value in result["baselines_ndcg@10"].items())
+            + f"    {result['choice']}\n"
+        )
+        sys.stdout.flush()
     for result in results:
-        print(json.dumps(result))
+        sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":
