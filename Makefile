@@ -52,6 +52,11 @@ bench: $(VENV)/.installed-test ## Measure what the README quotes, ONLY=<name> fo
 	@echo "Measuring; this takes a while."
 	@$(RUN) -m tests.benchmarks $(ONLY)
 
+.PHONY: bench-recommend
+bench-recommend: $(VENV)/.installed-test ## Leave-one-out on a file of sequences, SEQUENCES=<file> [ATTRIBUTES=<json>]
+	@$(if $(SEQUENCES),,echo "Say which file: make bench-recommend SEQUENCES=<file> [ATTRIBUTES=<json>]" >&2; exit 2;) \
+	$(RUN) -m tests.benchmarks.bench_sequences '$(SEQUENCES)' $(if $(ATTRIBUTES),--attributes '$(ATTRIBUTES)')
+
 .PHONY: lock
 lock: ## Resolve requirements*.in anew into requirements*.txt
 	@echo "Resolving the requirements in a clean environment."
