@@ -34,6 +34,7 @@ _BEGINNING = "1970-01-01 00:00:00"
 _VARIABLES = (
     "source", "session_gap_minutes", "event_weights", "half_life_days", "max_sequence_length", "repeatable_share", "test_days",
     "validation_days", "min_test_share", "review_test_share", "sentiment_alert_drop", "sentiment_recent_days",
+    "list_length", "similar_length",
 )  # fmt: skip
 
 

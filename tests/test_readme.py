@@ -25,6 +25,11 @@ OUTPUT_TABLES = {
     "recommendations_default": "segment VARCHAR, rank INTEGER, product_id VARCHAR, score DOUBLE, release_id VARCHAR",
     "similar_products": """
         product_id VARCHAR, rank INTEGER, similar_product_id VARCHAR, score DOUBLE, strategy VARCHAR, release_id VARCHAR""",
+    "bought_together": """
+        product_id VARCHAR, rank INTEGER, bought_product_id VARCHAR, score DOUBLE, lift DOUBLE, orders BIGINT, release_id VARCHAR""",
+    "trending_products": """
+        category VARCHAR, rank INTEGER, product_id VARCHAR, score DOUBLE, recent_customers BIGINT, usual_customers DOUBLE,
+        release_id VARCHAR""",
     "review_sentiment": """
         review_id VARCHAR, product_id VARCHAR, sentiment VARCHAR, score DOUBLE, p_negative DOUBLE, p_neutral DOUBLE, p_positive DOUBLE,
         model_version VARCHAR, release_id VARCHAR""",
@@ -42,8 +47,8 @@ OUTPUT_TABLES = {
         release_id VARCHAR, as_of TIMESTAMP, created_at TIMESTAMP, source VARCHAR, code_version VARCHAR, input_rows BIGINT,
         quarantined_rows BIGINT, status VARCHAR""",
 }
-# Of these a good night may find none: alerts, failed checks, reviews of one certain product in a tiny shop.
-MAY_BE_EMPTY = ("product_sentiment", "quality_results", "review_sentiment")
+# Of these a good night may find none: trends, alerts, failed checks, what belongs to one certain product in a tiny shop.
+MAY_BE_EMPTY = ("bought_together", "trending_products", "product_sentiment", "quality_results", "review_sentiment")
 
 
 def table_of(example: str) -> str:

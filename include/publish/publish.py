@@ -20,6 +20,8 @@ SORTED_BY = {
     "recommendations": "customer_id, rank",
     "recommendations_default": "segment, rank",
     "similar_products": "product_id, rank",
+    "bought_together": "product_id, rank",
+    "trending_products": "category, rank",
     "review_sentiment": "review_id",
     "product_sentiment": "product_id",
     "customer_profiles": "customer_id",

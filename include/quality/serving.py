@@ -21,6 +21,8 @@ TABLES = (
     "model_metrics",
     "quality_results",
     "release",
+    "bought_together",
+    "trending_products",
 )
 MIN_COVERAGE = 0.05  # share of the catalogue that the lists show
 MIN_OVERLAP = 0.2  # mean share of a list that was in the same customer's list yesterday
@@ -48,6 +50,8 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
         _recommendations(recommends),
         _recommendations_default(recommends),
         _similar_products(),
+        _bought_together(),
+        _trending_products(),
         _review_sentiment(),
         _product_sentiment(),
         _customer_profiles(),
@@ -138,6 +142,29 @@ def _similar_products() -> TableChecks:
     checks.none_where("products_known", "stop", known)
     _list_checks(checks, "product_id", "similar_product_id")
     _score_checks(checks, "product_id")
+    return checks
+
+
+def _bought_together() -> TableChecks:
+    checks = _table("bought_together", "product_id", "rank", "bought_product_id")
+    for column in ("product_id", "rank", "bought_product_id", "score", "lift", "orders"):
+        checks.not_null(column)
+    checks.none_where("not_bought_with_itself", "stop", "product_id = bought_product_id")
+    checks.none_where("beyond_chance", "stop", "score <= 0 OR lift <= 1", "score", "lift")
+    _product_checks(checks, "bought_product_id")
+    _list_checks(checks, "product_id", "bought_product_id")
+    _score_checks(checks, "product_id")
+    return checks
+
+
+def _trending_products() -> TableChecks:
+    checks = _table("trending_products", "category", "rank", "product_id")
+    for column in ("category", "rank", "product_id", "score", "recent_customers", "usual_customers"):
+        checks.not_null(column)
+    checks.none_where("rising", "stop", "score <= 0 OR recent_customers <= usual_customers", "score", "recent_customers", "usual_customers")
+    _product_checks(checks, "product_id")
+    _list_checks(checks, "category", "product_id")
+    _score_checks(checks, "category")
     return checks
 
 

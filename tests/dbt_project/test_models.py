@@ -46,15 +46,16 @@ def test_every_model_with_logic_has_a_unit_test(empty_shop: Night) -> None:
     results = json.loads((empty_shop.folder / "dbt" / "run_results.json").read_text())["results"]
     tested = {result["unique_id"].split(".")[2] for result in results}
     with_logic = {path.stem for path in MODELS if path.parent.name in ("behaviour", "features")}
-    assert with_logic | {"stg_events", "stg_orders", "stg_payments", "customer_profiles"} <= tested
+    assert with_logic | {"stg_events", "stg_orders", "stg_payments", "customer_profiles", "bought_together", "trending_products"} <= tested
     assert {result["status"] for result in results} == {"pass"}
 
 
 def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.DuckDBPyConnection) -> None:
-    """All nine output tables come out typed and empty where there is nothing, but for the release's own row."""
+    """All output tables come out typed and empty where there is nothing, but for the release's own row."""
     names = [name for (name,) in warehouse.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'serving'").fetchall()]
     rows = {name: warehouse.execute(f"SELECT count(*) FROM serving.{name}").fetchall()[0][0] for name in names}
     assert rows == {
+        "bought_together": 0,
         "customer_profiles": 0,
         "model_metrics": 0,
         "product_sentiment": 0,
@@ -64,6 +65,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "release": 1,
         "review_sentiment": 0,
         "similar_products": 0,
+        "trending_products": 0,
     }
     features = {
         path.stem: warehouse.execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchall()[0][0]

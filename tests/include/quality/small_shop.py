@@ -71,6 +71,12 @@ SERVING = {
         SELECT 'p' || p AS product_id, r::INTEGER AS rank, 'p' || (p + r) % 17 AS similar_product_id, 1.0::DOUBLE / r AS score,
             'content' AS strategy
         FROM range(17) t(p), range(1, 4) u(r)""",
+    "bought_together": """
+        SELECT 'p' || p AS product_id, r::INTEGER AS rank, 'p' || (p + r) % 17 AS bought_product_id, 0.5::DOUBLE / r AS score,
+            3.0::DOUBLE / r AS lift, 4::BIGINT AS orders FROM range(17) t(p), range(1, 3) u(r)""",
+    "trending_products": """
+        SELECT category, r::INTEGER AS rank, 'p' || r AS product_id, 5.0::DOUBLE / r AS score, 9::BIGINT AS recent_customers,
+            2.5::DOUBLE AS usual_customers FROM (VALUES ('all'), ('Tea')) t(category), range(1, 3) u(r)""",
     "review_sentiment": """
         SELECT 'r' || i AS review_id, 'p1' AS product_id, 'positive' AS sentiment, 0.7::DOUBLE AS score,
             0.1::DOUBLE AS p_negative, 0.1::DOUBLE AS p_neutral, 0.8::DOUBLE AS p_positive, '1' AS model_version FROM range(300) t(i)""",
