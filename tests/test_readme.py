@@ -23,6 +23,8 @@ OUTPUT_TABLES = {
         customer_id VARCHAR, rank INTEGER, product_id VARCHAR, score DOUBLE, strategy VARCHAR, reason VARCHAR,
         because_product_id VARCHAR, release_id VARCHAR""",
     "recommendations_default": "segment VARCHAR, rank INTEGER, product_id VARCHAR, score DOUBLE, release_id VARCHAR",
+    "recommendations_by_category": """
+        customer_id VARCHAR, category VARCHAR, rank INTEGER, product_id VARCHAR, score DOUBLE, release_id VARCHAR""",
     "similar_products": """
         product_id VARCHAR, rank INTEGER, similar_product_id VARCHAR, score DOUBLE, strategy VARCHAR, release_id VARCHAR""",
     "bought_together": """

@@ -39,6 +39,8 @@ def recommender_config(settings: Settings) -> RecommenderConfig:
     return RecommenderConfig(
         list_length=settings.list_length,
         similar_length=settings.similar_length,
+        category_lists=settings.category_lists,
+        category_list_length=settings.category_list_length,
         score_chunk_rows=settings.score_chunk_rows,
         memory_gb=settings.warehouse_memory_gb,
         half_life_days=settings.half_life_days,
@@ -52,6 +54,10 @@ MODELS: dict[str, ModelLine] = {
     line.model.name: line
     for line in (
         ModelLine(SentimentModel, sentiment_config, writes=("review_sentiment",)),
-        ModelLine(Recommender, recommender_config, writes=("recommendations", "recommendations_default", "similar_products")),
+        ModelLine(
+            Recommender,
+            recommender_config,
+            writes=("recommendations", "recommendations_default", "recommendations_by_category", "similar_products"),
+        ),
     )
 }

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 SORTED_BY = {
     "recommendations": "customer_id, rank",
     "recommendations_default": "segment, rank",
+    "recommendations_by_category": "customer_id, category, rank",
     "similar_products": "product_id, rank",
     "bought_together": "product_id, rank",
     "trending_products": "category, rank",

@@ -23,12 +23,14 @@ TABLES = (
     "release",
     "bought_together",
     "trending_products",
+    "recommendations_by_category",
 )
 MIN_COVERAGE = 0.05  # share of the catalogue that the lists show
 MIN_OVERLAP = 0.2  # mean share of a list that was in the same customer's list yesterday
 WARN_CUSTOMERS_LOST = 0.05
 MIN_ROWS_SHARE = 0.5  # of yesterday's rows in the same table
 SAMPLED_CUSTOMERS = 50_000  # lists compared with yesterday's, at most about this many
+OWNED = "(customer_id, product_id) IN (SELECT (customer_id, product_id) FROM gate.known_owned)"
 LOWER_IS_BETTER = "^ece$|loss|error|brier|rmse|mae"
 
 
@@ -49,6 +51,7 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
     tables = [
         _recommendations(recommends),
         _recommendations_default(recommends),
+        _recommendations_by_category(),
         _similar_products(),
         _bought_together(),
         _trending_products(),
@@ -113,8 +116,7 @@ def _recommendations(recommends: bool) -> TableChecks:
     for column in ("customer_id", "rank", "product_id", "score", "strategy", "reason"):
         checks.not_null(column)
     _product_checks(checks, "product_id")
-    owned = "(customer_id, product_id) IN (SELECT (customer_id, product_id) FROM gate.known_owned)"
-    checks.none_where("no_owned_product", "stop", owned)
+    checks.none_where("no_owned_product", "stop", OWNED)
     checks.none_where("reasons_say_something", "stop", "trim(reason) = '' OR trim(strategy) = ''", "strategy")
     _score_checks(checks, "customer_id")
     return checks
@@ -130,6 +132,20 @@ def _recommendations_default(recommends: bool) -> TableChecks:
     _product_checks(checks, "product_id")
     _list_checks(checks, "segment", "product_id")
     _score_checks(checks, "segment")
+    return checks
+
+
+def _recommendations_by_category() -> TableChecks:
+    checks = _table("recommendations_by_category", "customer_id", "category", "rank", "product_id")
+    for column in ("customer_id", "category", "rank", "product_id", "score"):
+        checks.not_null(column)
+    checks.none_where("customers_known", "stop", "customer_id NOT IN (SELECT customer_id FROM gate.known_customers)")
+    _product_checks(checks, "product_id")
+    other = "(product_id, category) NOT IN (SELECT (product_id, category) FROM gate.known_products WHERE category IS NOT NULL)"
+    checks.none_where("products_of_the_category", "stop", other)
+    checks.none_where("no_owned_product", "stop", OWNED)
+    _list_checks(checks, "customer_id, category", "product_id")
+    _score_checks(checks, "customer_id, category")
     return checks
 
 

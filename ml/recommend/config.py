@@ -12,6 +12,11 @@ class RecommenderConfig(BaseModel):
 
     list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
     similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
+    similar_text_products: int = Field(
+        20_000, ge=1, description="Products whose texts one product is compared with; a larger catalogue is searched category by category."
+    )
+    category_lists: int = Field(3, ge=0, le=20, description="Categories a customer that get lists of their own.")
+    category_list_length: int = Field(5, ge=1, le=200, description="Products in each list of a category.")
     score_chunk_rows: int = Field(4096, ge=1, description="Most customers scored at once; fewer where the catalogue is large.")
     score_chunk_mb: int = Field(256, ge=8, description="Most memory one dense block of scores may take, megabytes.")
     memory_gb: float = Field(2.0, ge=0.25, description="Memory DuckDB may use to read the snapshot before it spills to disk, gigabytes.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml.recommend.blend import unit
+from ml.recommend.by_category import CategoryLists
 from ml.recommend.reasons import Reasons
 from ml.recommend.scoring import Lists, Scorer, within
 from ml.recommend.snapshot import Customers, History, Snapshot
@@ -36,7 +38,8 @@ DEFAULTS = pa.schema([("segment", pa.string()), ("rank", pa.int32()), ("product_
 
 
 def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: Path) -> dict[str, int]:
-    """Writes recommendations.parquet and recommendations_default.parquet into the folder `out`; returns their rows.
+    """Writes recommendations.parquet, recommendations_by_category.parquet and recommendations_default.parquet into the folder `out`;
+    returns their rows.
 
     Customers with a history get their own lists. The others, and those without consent, get their segment's.
     """
@@ -45,7 +48,15 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: 
         segments.setdefault(name, np.zeros_like(segments["all"]))
     reasons = Reasons(snapshot.catalogue)
     written = 0
-    with pq.ParquetWriter(out / "recommendations.parquet", RECOMMENDATIONS, compression="zstd") as writer:
+    with (
+        pq.ParquetWriter(out / "recommendations.parquet", RECOMMENDATIONS, compression="zstd") as writer,
+        CategoryLists(snapshot.catalogue, snapshot.config, out) as by_category,
+    ):
+
+        def choose(part: Customers, asked: History, total: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+            by_category.add(part, asked, total)
+            return top_k(total, k)
+
         for customers in snapshot.windows(WINDOW):
             history, owned = snapshot.history(customers), snapshot.owned(customers)
             for begin, end in scorer.blocks(len(customers)):
@@ -55,11 +66,12 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: 
                 asked = history.rows(begin, end)
                 strangers = np.flatnonzero(np.diff(asked.indptr) == 0)
                 instead = _segment_scores(part, strangers, segments)
-                ranked = scorer.rank(asked, within(owned, begin, end), snapshot.config.list_length, instead)
+                ranked = scorer.rank(asked, within(owned, begin, end), snapshot.config.list_length, instead, partial(choose, part, asked))
                 batch = _batch(snapshot, scorer, reasons, part, asked, ranked, instead)
                 writer.write_batch(batch)
                 written += len(batch)
-    return {"recommendations": written, "recommendations_default": _write_defaults(snapshot, scorer, segments, out)}
+    rows = {"recommendations": written, "recommendations_by_category": by_category.rows}
+    return rows | {"recommendations_default": _write_defaults(snapshot, scorer, segments, out)}
 
 
 def _segment_scores(customers: Customers, strangers: np.ndarray, segments: Mapping[str, np.ndarray]) -> np.ndarray:

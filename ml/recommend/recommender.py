@@ -190,7 +190,7 @@ class Recommender(NightlyModel):
         return Scorer([lately], np.ones(1), np.ones(len(allowed), np.float32), self._popularity(), allowed, self.config)
 
     def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:
-        """Writes recommendations, recommendations_default and similar_products."""
+        """Writes recommendations, recommendations_by_category, recommendations_default and similar_products."""
         del previous  # every list depends on the whole night, so none is taken over
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,7 +69,14 @@ class Scorer:
         for begin in range(0, customers, size):
             yield begin, min(begin + size, customers)
 
-    def rank(self, asked: History, owned: tuple[np.ndarray, np.ndarray], k: int, instead: np.ndarray | None = None) -> Lists:
+    def rank(
+        self,
+        asked: History,
+        owned: tuple[np.ndarray, np.ndarray],
+        k: int,
+        instead: np.ndarray | None = None,
+        choose: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]] = top_k,
+    ) -> Lists:
         """The k best products of each customer asked for.
 
         Args:
@@ -77,6 +84,7 @@ class Scorer:
             owned: (customer numbers, product numbers) that may not be shown.
             k: length of the lists.
             instead: (number of customers without a history, P) unit scores for those.
+            choose: makes lists of (n, P) scores, which it may overwrite, as `top_k` does.
         """
         scores = [
             unit(candidate.score(asked)) * np.float32(weight) for candidate, weight in zip(self.candidates, self.weights, strict=True)
@@ -90,7 +98,7 @@ class Scorer:
         total *= self.demotion
         total += self.filling
         total[owned] = -np.inf
-        products, best = top_k(total, k)
+        products, best = choose(total, k)
         parts = np.stack([np.take_along_axis(block, products, 1) for block in scores], axis=2)
         parts[nobody] = 0
         return Lists(products, best, parts)

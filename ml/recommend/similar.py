@@ -9,16 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
-import torch
 
+from ml.recommend.by_category import Members
 from ml.recommend.candidates import Candidate
+from ml.recommend.config import RecommenderConfig
 from ml.recommend.content import Content
 from ml.recommend.item_knn import ItemKnn
 from ml.recommend.scoring import FILL
 from ml.recommend.snapshot import Catalogue, Snapshot
+from ml.recommend.topk import top_k
 
 # behaviour says more than texts where there is any
 CONTENT_WEIGHT = np.float32(0.5)
+# nearest texts looked at for a place in a list
+TEXTS_PER_PLACE = 2
 
 SIMILAR = pa.schema(
     [
@@ -36,30 +40,31 @@ def write_similar(snapshot: Snapshot, candidates: Sequence[Candidate], popularit
     catalogue, config = snapshot.catalogue, snapshot.config
     count, length = len(catalogue), config.similar_length
     behaviour = next((c.weights for c in candidates if isinstance(c, ItemKnn)), sp.csr_matrix((count, count), dtype=np.float32))
-    vectors = next((torch.from_numpy(c.vectors) for c in candidates if isinstance(c, Content)), None)
+    vectors = next((c.vectors for c in candidates if isinstance(c, Content)), np.zeros((count, 0), np.float32))
+    in_text = text_neighbours(vectors, catalogue, popularity, TEXTS_PER_PLACE * length, config)
     in_category = _popular_in_category(catalogue, popularity, length + 1)
-    unavailable = torch.from_numpy(~catalogue.available)
-    block = max(1, min(config.score_chunk_rows, config.score_chunk_mb * 2**20 // (4 * 2 * max(1, count))))
+    pairs_each = config.neighbours + (TEXTS_PER_PLACE + 1) * length + 1
+    block = max(1, min(config.score_chunk_rows, config.score_chunk_mb * 2**20 // (2 * 4 * (1 + vectors.shape[1]) * pairs_each)))
     written = 0
     with pq.ParquetWriter(out / "similar_products.parquet", SIMILAR, compression="zstd") as writer:
         for begin in range(0, count, block):
             rows = np.arange(begin, min(begin + block, count))
             liked, popular = behaviour[rows].tocoo(), in_category[rows].tocoo()
-            keys = [liked.row * np.int64(count) + liked.col, popular.row * np.int64(count) + popular.col]
-            texts = None
-            if vectors is not None:
-                texts = vectors[begin : begin + len(rows)] @ vectors.T
-                texts[:, unavailable] = -1
-                texts[np.arange(len(rows)), rows] = -1
-                nearest = texts.topk(min(count, length + 1), dim=1).indices.numpy()
-                keys.append((np.arange(len(rows))[:, None] * np.int64(count) + nearest).ravel())
+            row, nth = np.nonzero(in_text[rows] >= 0)
+            keys = [
+                liked.row * np.int64(count) + liked.col,
+                popular.row * np.int64(count) + popular.col,
+                row * np.int64(count) + in_text[rows][row, nth],
+            ]
             pairs = np.unique(np.concatenate(keys))
             row, column = np.divmod(pairs, count)
             by_behaviour = np.zeros(len(pairs), np.float32)
             by_behaviour[np.searchsorted(pairs, keys[0])] = liked.data
             by_category = np.zeros(len(pairs), np.float32)
             by_category[np.searchsorted(pairs, keys[1])] = popular.data
-            by_content = np.zeros(len(pairs), np.float32) if texts is None else np.maximum(texts[row, column].numpy(), 0) * CONTENT_WEIGHT
+            # pair by pair, so that a score does not depend on how a matrix product is cut into blocks and threads
+            cosine = np.einsum("ij,ij->i", vectors[row + begin], vectors[column])
+            by_content = np.maximum(cosine, 0) * CONTENT_WEIGHT
             score = by_behaviour + by_content + by_category
             usable = np.flatnonzero((score > 0) & catalogue.available[column] & (column != row + begin))
             usable = usable[np.lexsort((column[usable], -score[usable], row[usable]))]
@@ -80,6 +85,50 @@ def write_similar(snapshot: Snapshot, candidates: Sequence[Candidate], popularit
             writer.write_batch(batch)
             written += len(batch)
     return {"similar_products": written}
+
+
+def text_neighbours(
+    vectors: np.ndarray, catalogue: Catalogue, popularity: np.ndarray, length: int, config: RecommenderConfig
+) -> np.ndarray:
+    """(P, length) int32 the available products whose texts are nearest, best first, -1 where there are fewer.
+
+    All available products are looked through while they are at most `similar_text_products`. In a larger catalogue a product looks
+    through its category's, and the most popular of them where they are more than that (a product without a category through the
+    catalogue's): time grows with the number of products then, not with its square. Within what is looked through the search is exact.
+
+    Args:
+        vectors: (P, d) of length 1 or 0; d may be 0.
+        popularity: (P,) decides who is looked through.
+        length: neighbours a product.
+    """
+    count, most = len(catalogue), config.similar_text_products
+    found = np.full((count, length), -1, np.int32)
+    if not vectors.shape[1]:
+        return found
+    shown = np.flatnonzero(catalogue.available)
+    by_popularity = shown[np.lexsort((shown, -popularity[shown]))]
+    groups = [(np.arange(count), shown)]
+    if len(shown) > most:
+        category, members = catalogue.category[by_popularity], Members.of(catalogue.category)
+        pools = Members.of(category)
+        groups = [(np.flatnonzero(catalogue.category < 0), by_popularity[:most])]
+        for number, size in enumerate(pools.sizes):  # Members keeps their order, so the most popular are the first
+            pool = by_popularity[pools.products[pools.starts[number] : pools.starts[number] + min(size, most)]]
+            begin = members.starts[number]
+            groups.append((members.products[begin : begin + members.sizes[number]], pool))
+    for asking, pool in groups:
+        pool = np.sort(pool)
+        of_pool = np.ascontiguousarray(vectors[pool].T)
+        block = max(1, min(config.score_chunk_rows, config.score_chunk_mb * 2**20 // (4 * 4 * max(1, len(pool)))))
+        for begin in range(0, len(asking) if len(pool) else 0, block):
+            rows = asking[begin : begin + block]
+            cosine = vectors[rows] @ of_pool
+            itself = np.minimum(np.searchsorted(pool, rows), len(pool) - 1)
+            own = np.flatnonzero(pool[itself] == rows)
+            cosine[own, itself[own]] = -np.inf
+            nearest, worth = top_k(cosine, length)
+            found[rows, : nearest.shape[1]] = np.where(worth > 0, pool[nearest], -1)
+    return found
 
 
 def _popular_in_category(catalogue: Catalogue, popularity: np.ndarray, length: int) -> sp.csr_matrix:

@@ -61,6 +61,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "product_sentiment": 0,
         "quality_results": 0,
         "recommendations": 0,
+        "recommendations_by_category": 0,
         "recommendations_default": 0,
         "release": 1,
         "review_sentiment": 0,

@@ -15,6 +15,7 @@ SERVING = {
     " 'collaborative' AS strategy, 'Because' AS reason, 'p0' AS because_product_id FROM range({customers}) t(c), range(1, 6) u(r)",
     "recommendations_default": "SELECT 'all' AS segment, 1 AS rank, 'p1' AS product_id, 1.0 AS score",
     "similar_products": "SELECT 'p1' AS product_id, 1 AS rank, 'p2' AS similar_product_id, 0.5 AS score, 'content' AS strategy",
+    "recommendations_by_category": "SELECT 'c1' AS customer_id, 'Tea' AS category, 1 AS rank, 'p1' AS product_id, 1.0 AS score",
     "bought_together": "SELECT 'p1' AS product_id, 1 AS rank, 'p2' AS bought_product_id, 0.5 AS score",
     "trending_products": "SELECT 'all' AS category, 1 AS rank, 'p2' AS product_id, 2.5 AS score",
     "review_sentiment": "SELECT 'r1' AS review_id, 'p1' AS product_id, 'positive' AS sentiment, 0.9 AS score",

@@ -47,8 +47,8 @@ FEATURES = {
             (VALUES ('validation', {NOW} - INTERVAL 10 DAY), ('test', {NOW} - INTERVAL 3 DAY)) v(split, first_at)""",
     "owned": f"SELECT 'c' || c AS customer_id, 'p' || (18 + c % 2) AS product_id, {NOW} - INTERVAL 2 DAY AS first_at FROM range(30) t(c)",
     "products": f"""
-        SELECT 'p' || i AS product_id, 'Product ' || i AS title, 'Product ' || i AS text, i <> 17 AS is_available, false AS is_repeatable,
-            {NOW} - INTERVAL 90 DAY AS created_at FROM range(20) t(i)""",
+        SELECT 'p' || i AS product_id, 'Product ' || i AS title, 'Tea' AS category, 'Product ' || i AS text, i <> 17 AS is_available,
+            false AS is_repeatable, {NOW} - INTERVAL 90 DAY AS created_at FROM range(20) t(i)""",
     "customers": "SELECT 'c' || i AS customer_id, 'occasional' AS segment, true AS consent, 10::BIGINT AS interactions FROM range(30) t(i)",
     "sequences": f"""
         SELECT 'c' || i AS customer_id, ['p1', 'p2'] AS product_ids, ['view', 'cart'] AS event_types,
@@ -67,6 +67,9 @@ SERVING = {
             'Because you bought p19' AS reason, 'p19' AS because_product_id FROM range({customers}) t(c), range(1, 6) u(r)""",
     "recommendations_default": """
         SELECT 'all' AS segment, r::INTEGER AS rank, 'p' || r AS product_id, 1.0::DOUBLE / r AS score FROM range(1, 6) t(r)""",
+    "recommendations_by_category": """
+        SELECT 'c' || c AS customer_id, 'Tea' AS category, r::INTEGER AS rank, 'p' || (r + c % 11) AS product_id, 1.0::DOUBLE / r AS score
+        FROM range({customers}) t(c), range(1, 3) u(r)""",
     "similar_products": """
         SELECT 'p' || p AS product_id, r::INTEGER AS rank, 'p' || (p + r) % 17 AS similar_product_id, 1.0::DOUBLE / r AS score,
             'content' AS strategy

@@ -85,6 +85,9 @@ def test_faults_in_the_other_tables(night: Night) -> None:
         "UPDATE serving.recommendations_default SET product_id = 'p2' WHERE rank = 1",
         "UPDATE serving.similar_products SET similar_product_id = product_id WHERE product_id = 'p3' AND rank = 1",
         "UPDATE serving.similar_products SET rank = 2 WHERE product_id = 'p4' AND rank = 3",
+        "UPDATE serving.recommendations_by_category SET product_id = 'p18' WHERE customer_id = 'c0' AND rank = 1",
+        "UPDATE serving.recommendations_by_category SET category = 'Cups' WHERE customer_id = 'c1' AND rank = 2",
+        "UPDATE serving.recommendations_by_category SET customer_id = 'ghost', score = 'inf' WHERE customer_id = 'c2' AND rank = 1",
         "UPDATE serving.bought_together SET bought_product_id = product_id, score = 0 WHERE product_id = 'p3' AND rank = 2",
         "UPDATE serving.bought_together SET bought_product_id = 'p17', rank = 3 WHERE product_id = 'p4' AND rank = 2",
         "UPDATE serving.bought_together SET score = 9 WHERE product_id = 'p5' AND rank = 2",
@@ -109,6 +112,11 @@ def test_faults_in_the_other_tables(night: Night) -> None:
         "recommendations_default.no_product_twice": "stop",
         "similar_products.not_similar_to_itself": "stop",
         "similar_products.ranks_without_gaps": "stop",
+        "recommendations_by_category.no_owned_product": "stop",
+        "recommendations_by_category.products_of_the_category": "stop",
+        "recommendations_by_category.ranks_without_gaps": "stop",
+        "recommendations_by_category.customers_known": "stop",
+        "recommendations_by_category.scores_finite": "stop",
         "bought_together.not_bought_with_itself": "stop",
         "bought_together.beyond_chance": "stop",
         "bought_together.no_unavailable_product": "stop",
@@ -141,6 +149,7 @@ def test_a_small_catalogue_allows_shorter_lists(night: Night) -> None:
         "DELETE FROM serving.recommendations WHERE rank > 2",
         "UPDATE serving.recommendations SET product_id = CASE rank WHEN 1 THEN 'p1' ELSE 'p' || (19 - right(customer_id, 1)::INT % 2) END",
         "DELETE FROM serving.recommendations_default WHERE rank > 1",
+        "DELETE FROM serving.recommendations_by_category",
         "DELETE FROM serving.bought_together",
         "DELETE FROM serving.trending_products WHERE rank > 1",
     )
@@ -187,6 +196,7 @@ def test_how_the_lists_moved_since_yesterday(night: Night, shop_night: OpenNight
     plant(
         today,
         "DELETE FROM serving.recommendations WHERE customer_id IN ('c0', 'c1', 'c2')",
+        "DELETE FROM serving.recommendations_by_category",
         "UPDATE serving.recommendations SET product_id = 'p' || ((right(product_id, -1)::INT + 8) % 17)",
         "DELETE FROM serving.similar_products WHERE product_id <> 'p1'",
     )
