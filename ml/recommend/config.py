@@ -31,8 +31,13 @@ class RecommenderConfig(BaseModel):
     knn_shrinkage: float = Field(10.0, ge=0, description="Customers in common that item-kNN wants before it trusts a cosine.")
     repeat_half_life_days: float = Field(60, gt=0, description="Days after which a purchase counts half for buying again.")
     neighbours: int = Field(100, ge=1, description="Neighbours kept of a product by item-kNN and EASE.")
-    ease_max_products: int = Field(10_000, ge=0, description="Products with behaviour up to which EASE is fitted; beyond, ALS.")
+    ease_max_products: int = Field(
+        14_000, ge=0, description="Products with behaviour up to which EASE is fitted; beyond, ALS, and transitions of so many."
+    )
     ease_ridge: float = Field(200.0, gt=0, description="Ridge of EASE.")
+    transitions_ridge: float = Field(150.0, gt=0, description="Ridge of the transitions.")
+    transitions_reverse: float = Field(0.2, ge=0, le=1, description="What a step counts when it is read against the order of time.")
+    transitions_words: float = Field(1.0, ge=0, description="How far products that share words are expected to be followed by the same.")
     als_factors: int = Field(64, ge=1, le=1024, description="Length of ALS's vectors.")
     als_iterations: int = Field(10, ge=1, le=100, description="Alternations of ALS.")
     als_ridge: float = Field(10.0, gt=0, description="Ridge of ALS.")

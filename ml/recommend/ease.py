@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from ml.recommend.candidates import Training
-from ml.recommend.item_weights import ItemWeights
+from ml.recommend.item_weights import ItemWeights, one_thread, strongest_of_dense
 from ml.recommend.snapshot import Catalogue
 
 
@@ -27,16 +26,10 @@ class Ease(ItemWeights):
         wanted = history.matrix(np.ones(len(history.product)))
         seen = np.flatnonzero(np.bincount(history.product, minlength=history.products))
         wanted = wanted[:, seen]
-        gram = torch.from_numpy((wanted.T @ wanted).toarray())
-        gram.diagonal().add_(self.config.ease_ridge)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        weights = (inverse / -inverse.diagonal()).fill_diagonal_(0)
-        keep = min(self.config.neighbours, len(seen))
-        values, columns = weights.topk(keep, dim=1)
-        rows = np.repeat(seen, keep)
-        size = (history.products, history.products)
-        strongest = sp.csr_matrix((values.numpy().ravel(), (rows, seen[columns.numpy().ravel()])), shape=size)
-        strongest.data[strongest.data < 0] = 0
-        strongest.eliminate_zeros()
-        strongest.sort_indices()
-        self.weights = strongest
+        with one_thread():
+            gram = torch.from_numpy((wanted.T @ wanted).toarray())
+            gram.diagonal().add_(self.config.ease_ridge)
+            torch.linalg.cholesky(gram, out=gram)
+            torch.cholesky_inverse(gram, out=gram)
+            gram.div_(-gram.diagonal().clone()).fill_diagonal_(0)
+            self.weights = strongest_of_dense(gram, seen, history.products, self.config.neighbours)

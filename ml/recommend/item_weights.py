@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from ml.recommend.candidates import Arrays
 from ml.recommend.config import RecommenderConfig
@@ -44,6 +47,36 @@ class ItemWeights:
         moved = sp.csr_matrix((np.ones(len(kept), np.float32), (kept, fitted[kept])), shape=(len(fitted), self.weights.shape[0]))
         self.weights = (moved @ self.weights @ moved.T).tocsr()
         self.weights.sort_indices()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it torch's kernels run on one thread, so that their sums are added in one order whatever the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def strongest_of_dense(weights: torch.Tensor, numbers: np.ndarray, products: int, keep: int) -> sp.csr_matrix:
+    """The `keep` greatest positive entries of each row of a table over some of the products, as a table over all.
+
+    Args:
+        weights: (p, p).
+        numbers: (p,) product numbers of its rows and columns, ascending.
+        products: P, the size of the result.
+        keep: entries to keep of a row.
+    """
+    keep = min(keep, len(numbers))
+    values, columns = weights.topk(keep, dim=1)
+    entries = (values.numpy().ravel(), (np.repeat(numbers, keep), numbers[columns.numpy().ravel()]))
+    strongest = sp.csr_matrix(entries, shape=(products, products))
+    strongest.data[strongest.data < 0] = 0
+    strongest.eliminate_zeros()
+    strongest.sort_indices()
+    return strongest
 
 
 def rows_that_sort(columns: int) -> int:

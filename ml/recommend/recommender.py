@@ -32,10 +32,11 @@ from ml.recommend.repeat import Repeat
 from ml.recommend.scoring import Scorer, within
 from ml.recommend.similar import write_similar
 from ml.recommend.snapshot import Exam, Snapshot
+from ml.recommend.transitions import Transitions
 
 log = logging.getLogger(__name__)
 
-CANDIDATES: tuple[type[Candidate], ...] = (Popularity, CategoryPopularity, ItemKnn, Ease, Als, Content, Repeat)
+CANDIDATES: tuple[type[Candidate], ...] = (Popularity, CategoryPopularity, ItemKnn, Ease, Transitions, Als, Content, Repeat)
 # kept whatever their weight: popularity fills lists up, the other two find similar products
 ALWAYS = (Popularity.name, ItemKnn.name, Content.name)
 HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 365.0)

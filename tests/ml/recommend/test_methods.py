@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 import torch
@@ -15,8 +16,9 @@ from ml.recommend.config import RecommenderConfig
 from ml.recommend.ease import Ease
 from ml.recommend.item_knn import ItemKnn
 from ml.recommend.item_weights import strongest_per_row
-from ml.recommend.snapshot import History
+from ml.recommend.snapshot import Catalogue, History
 from ml.recommend.topk import top_k
+from ml.recommend.transitions import Transitions
 
 
 def history(wanted: np.ndarray) -> History:
@@ -57,6 +59,36 @@ def test_ease_is_the_closed_form(training):
     expected = inverse / -np.diag(inverse)
     np.fill_diagonal(expected, 0)
     np.testing.assert_allclose(model.weights.toarray(), np.maximum(expected, 0), atol=1e-5)
+
+
+def catalogue(texts: list[str]) -> Catalogue:
+    """Products of which only the texts are known."""
+    count = len(texts)
+    names, nothing, flags = pa.array([f"p{i:02d}" for i in range(count)]), pa.nulls(count, pa.string()), np.ones(count, dtype=bool)
+    return Catalogue(names, nothing, nothing, pa.array(texts), np.full(count, -1), flags, ~flags, np.zeros(count), np.zeros(count))
+
+
+@pytest.mark.parametrize("worded", [False, True])
+def test_transitions_are_the_ridge_regression_on_what_came_before(training, worded):
+    texts = [f"w{i % 3} only{i}" for i in range(12)] if worded else [""] * 12
+    config = RecommenderConfig(transitions_ridge=5, transitions_reverse=0.5, transitions_words=2, fade=0.5, neighbours=12)
+    model = Transitions(config)
+    model.fit(Training(catalogue(texts), training.history, training.popularity, training.cache))
+    left, right = np.zeros((12, 12)), np.zeros((12, 12))
+    for c in range(40):
+        a, b = training.history.indptr[c : c + 2]
+        oldest_first = training.history.product[a:b][::-1]
+        for order, weight in ((oldest_first, 1), (oldest_first[::-1], 0.5)):
+            for place, wanted in enumerate(order):
+                past = np.zeros(12)
+                for steps, product in enumerate(order[:place][::-1]):
+                    past[product] = 0.5**steps if 0.5**steps >= 0.01 else 0
+                left += weight * np.outer(past, past)
+                right[:, wanted] += weight * past
+    alike = np.equal.outer(np.arange(12) % 3, np.arange(12) % 3) if worded else np.zeros((12, 12))
+    weights = np.linalg.solve(left + 5 * np.linalg.inv(np.eye(12) + 2 * alike), right)
+    np.fill_diagonal(weights, 0)
+    np.testing.assert_allclose(model.weights.toarray(), np.maximum(weights, 0), atol=1e-5)
 
 
 def test_als_solves_every_customers_normal_equations():
