@@ -84,6 +84,14 @@ class Settings(BaseSettings):
     category_lists: int = Field(3, ge=0, le=20, description="Categories a customer that get lists of their own; 0 means none.")
     category_list_length: int = Field(5, ge=1, le=200, description="Products in each list of a customer's category.")
     score_chunk_rows: int = Field(4096, ge=1, le=1_000_000, description="Customers scored at once.")
+    max_of_category: int = Field(
+        0, ge=0, le=200, description="Most products of one category in a list, where no rule names the category; 0 means no limit."
+    )
+    max_of_brand: int = Field(
+        0, ge=0, le=200, description="Most products of one brand in a list, where no rule names the brand; 0 means no limit."
+    )
+    own_brands: list[str] = Field([], max_length=1000, description="The shop's own brands, as a JSON list.")
+    max_of_own_brands: int = Field(0, ge=0, le=200, description="Most products of the own brands together in a list; 0 means no limit.")
 
     encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")
     sentiment_min_reviews: int = Field(

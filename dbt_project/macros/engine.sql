@@ -8,6 +8,11 @@
     ({{ seconds_between(earlier, later) }} / 86400.0)
 {%- endmacro %}
 
+{# Years that are complete at the later moment. #}
+{% macro full_years_between(earlier, later) -%}
+    date_sub('year', cast({{ earlier }} as timestamp), {{ later }})
+{%- endmacro %}
+
 {% macro minus_minutes(moment, minutes) -%}
     ({{ moment }} - to_minutes(cast({{ minutes }} as bigint)))
 {%- endmacro %}

@@ -10,7 +10,7 @@ from include.night import Night
 from include.quality.checks import Figures, Suite, TableChecks
 from include.quality.profile import path_literal
 
-FILES = ("interactions", "labels", "owned", "products", "customers", "sequences", "reviews", "splits")
+FILES = ("interactions", "labels", "owned", "dismissed", "rules", "products", "customers", "sequences", "reviews", "splits")
 SPLITS = ("train", "validation", "test")
 MIN_TEST_LABELS = 100  # fewer, and a model's score on the test days is mostly luck
 MAX_TEXTLESS_SHARE = 0.5
@@ -33,6 +33,8 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
         _interactions(night),
         _labels(),
         _owned(),
+        _dismissed(),
+        _rules(),
         _products(),
         _customers(),
         _sequences(),
@@ -103,6 +105,29 @@ def _owned() -> TableChecks:
     return checks
 
 
+def _dismissed() -> TableChecks:
+    checks = _table("dismissed", "customer_id", "product_id")
+    checks.unique_key()
+    for column in checks.key:
+        checks.not_null(column)
+    return checks
+
+
+def _rules() -> TableChecks:
+    checks = _table("rules", "rule_id", "product_id", "segment")
+    checks.unique_key()
+    for column in ("rule_id", "kind", "product_id"):
+        checks.not_null(column)
+    checks.in_set("kind", ("block", "pin", "limit", "minimum_age"))
+    checks.none_where("values_of_all_but_blocks", "stop", "kind <> 'block' AND value IS NULL", "kind")
+    checks.none_where("products_known", "stop", "product_id NOT IN (SELECT product_id FROM gate.products)")
+    places = (
+        "SELECT segment, value AS place, count(*) AS pins FROM checked WHERE kind = 'pin' GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"
+    )
+    checks.no_rows("one_pin_a_place", "stop", places)
+    return checks
+
+
 def _products() -> TableChecks:
     checks = _table("products", "product_id")
     checks.has_rows()
@@ -117,6 +142,7 @@ def _customers() -> TableChecks:
     checks.unique_key()
     checks.not_null("customer_id")
     checks.not_null("segment")
+    checks.not_null("reached_age")
     checks.between("interactions", 0, None)
     return checks
 

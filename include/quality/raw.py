@@ -25,6 +25,7 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
     _loaded_types(connection, figures, contract)
     _refused(connection, figures, night, contract)
     _needed(figures, contract, filled)
+    _rules(connection, figures)
     _volumes(connection, figures, night, contract)
     _times(connection, figures, night, contract)
     _rating_drift(connection, figures, night)
@@ -119,6 +120,15 @@ def _needed(figures: Figures, contract: Contract, filled: set[str]) -> None:
             figures.add(table.name, "holds_rows", "stop", float(table.name in filled), low=1)
     facts = [table.name for table in contract if table.need == "fact"]
     figures.add(" or ".join(facts), "fact_tables_with_rows", "stop", float(len(filled & set(facts))), low=1)
+
+
+def _rules(connection: duckdb.DuckDBPyConnection, figures: Figures) -> None:
+    """Every rule for the lists says what it is about and what it wants: one that could not be kept would be broken in silence."""
+    silent = """
+        SELECT rule_id, kind, product_id, category, brand, value FROM gate.rules
+        WHERE coalesce(product_id, category, brand) IS NULL OR kind = 'pin' AND (product_id IS NULL OR value = 0)
+            OR kind <> 'block' AND value IS NULL ORDER BY ALL"""
+    figures.add("rules", "rules_that_say_nothing", "stop", _one(connection, f"SELECT count(*) FROM ({silent})"), high=0, offenders=silent)
 
 
 # ---- tonight against the trailing nights -----------------------------------------------------------------------------

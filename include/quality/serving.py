@@ -30,7 +30,11 @@ MIN_OVERLAP = 0.2  # mean share of a list that was in the same customer's list y
 WARN_CUSTOMERS_LOST = 0.05
 MIN_ROWS_SHARE = 0.5  # of yesterday's rows in the same table
 SAMPLED_CUSTOMERS = 50_000  # lists compared with yesterday's, at most about this many
+CUSTOMERS = "SELECT customer_id AS owner, segment, reached_age FROM gate.known_customers"
+VISITORS = "SELECT DISTINCT segment AS owner, segment, 0 AS reached_age FROM checked"
+DISMISSED = "(customer_id, product_id) IN (SELECT (customer_id, product_id) FROM gate.known_dismissed)"
 OWNED = "(customer_id, product_id) IN (SELECT (customer_id, product_id) FROM gate.known_owned)"
+SAMPLED_SHORT_LISTS = 200  # lists that limits made short, in which it is looked for a product that there was room for
 LOWER_IS_BETTER = "^ece$|loss|error|brier|rmse|mae"
 
 
@@ -43,14 +47,15 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
         GateRefused: a serving table or feature file is missing.
     """
     _open_tables(connection, night)
+    has_limits = _open_lists(connection, night)
     figures = Figures(connection)
     recommends = (night.predictions / "recommendations.parquet").is_file()
     _release_ids(connection, figures)
     _coverage(connection, figures)
     _since_yesterday(connection, figures, night)
     tables = [
-        _recommendations(recommends),
-        _recommendations_default(recommends),
+        _recommendations(night, recommends),
+        _recommendations_default(night, recommends),
         _recommendations_by_category(),
         _similar_products(),
         _bought_together(),
@@ -62,7 +67,7 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
         _quality_results(),
         _release(night),
     ]
-    return [_lists(night, recommends).suite("lists")] + [table.suite() for table in tables] + [figures.suite()]
+    return [_lists(night, recommends, has_limits).suite("lists")] + [table.suite() for table in tables] + [figures.suite()]
 
 
 def _open_tables(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
@@ -74,20 +79,48 @@ def _open_tables(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
         raise GateRefused(f"The warehouse has no serving table {', '.join(missing)}", "Run the serve step of this night again.")
     for name in TABLES:
         connection.execute(f"CREATE OR REPLACE VIEW gate.{name} AS SELECT * FROM warehouse.serving.{name}")
-    open_features(connection, night, ("customers", "products", "owned", "reviews"), prefix="known_")
+    open_features(connection, night, ("customers", "products", "owned", "dismissed", "rules", "reviews"), prefix="known_")
+
+
+def _open_lists(connection: duckdb.DuckDBPyConnection, night: Night) -> bool:
+    """What each customer could be shown, and the lists one row a customer; returns whether any rule limits them.
+
+    gate.shelf has the available products of each kind of customer (segment and age reached) that no rule refuses to all of them;
+    gate.barred what a customer owns or took off the lists; gate.lists tells how many products a customer could be shown.
+    """
     connection.execute("CREATE OR REPLACE TABLE gate.available AS SELECT product_id FROM gate.known_products WHERE is_available")
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE gate.shelf AS
+        SELECT segment, reached_age, product_id
+        FROM (SELECT DISTINCT segment, reached_age FROM gate.known_customers) kind CROSS JOIN gate.available a
+        WHERE NOT EXISTS (
+            SELECT 1 FROM gate.known_rules r WHERE r.product_id = a.product_id AND ({_REFUSES.format(customer="kind")}))""")
     connection.execute("""
+        CREATE OR REPLACE TABLE gate.barred AS
+        SELECT customer_id, product_id FROM gate.known_owned UNION SELECT customer_id, product_id FROM gate.known_dismissed""")
+    connection.execute(f"""
         CREATE OR REPLACE TABLE gate.lists AS
-        SELECT customer_id, coalesce(products, 0) AS products, first_rank, last_rank, ranks, distinct_products,
-            coalesce(owned, 0) AS owned, k.customer_id IS NOT NULL AS is_known
+        SELECT *, products < least({night.settings.list_length}, showable) AND is_known AS is_short
         FROM (
-            SELECT customer_id, count(*) AS products, min(rank) AS first_rank, max(rank) AS last_rank,
-                count(DISTINCT rank) AS ranks, count(DISTINCT product_id) AS distinct_products
-            FROM gate.recommendations GROUP BY customer_id)
-        FULL JOIN (SELECT customer_id FROM gate.known_customers) k USING (customer_id)
-        LEFT JOIN (
-            SELECT customer_id, count(*) AS owned FROM gate.known_owned SEMI JOIN gate.available USING (product_id) GROUP BY customer_id)
-            USING (customer_id)""")
+            SELECT customer_id, segment, reached_age, coalesce(products, 0) AS products, first_rank, last_rank, ranks, distinct_products,
+                coalesce(showable, 0) - coalesce(barred, 0) AS showable, segment IS NOT NULL AS is_known
+            FROM (
+                SELECT customer_id, count(*) AS products, min(rank) AS first_rank, max(rank) AS last_rank,
+                    count(DISTINCT rank) AS ranks, count(DISTINCT product_id) AS distinct_products
+                FROM gate.recommendations GROUP BY customer_id)
+            FULL JOIN (SELECT customer_id, segment, reached_age FROM gate.known_customers) USING (customer_id)
+            LEFT JOIN (SELECT segment, reached_age, count(*) AS showable FROM gate.shelf GROUP BY ALL) USING (segment, reached_age)
+            LEFT JOIN (
+                SELECT customer_id, count(*) AS barred
+                FROM gate.barred JOIN gate.known_customers USING (customer_id) JOIN gate.shelf USING (segment, reached_age, product_id)
+                GROUP BY customer_id) USING (customer_id))""")
+    ((has_limits,),) = connection.execute("SELECT count(*) > 0 FROM gate.known_rules WHERE kind = 'limit'").fetchall()
+    return bool(has_limits)
+
+
+# whether rule r keeps its product from a kind of customer; whether it is about their lists
+_OF_SEGMENT = "(r.segment IS NULL OR r.segment = {customer}.segment)"
+_REFUSES = f"r.kind = 'block' AND {_OF_SEGMENT} OR r.kind = 'minimum_age' AND r.value > {{customer}}.reached_age"
 
 
 def _table(name: str, *key: str) -> TableChecks:
@@ -95,12 +128,13 @@ def _table(name: str, *key: str) -> TableChecks:
 
 
 # ---- recommendations -------------------------------------------------------------------------------------------------
-def _lists(night: Night, recommends: bool) -> TableChecks:
+def _lists(night: Night, recommends: bool, has_limits: bool) -> TableChecks:
     """Checks of whole lists, over one row a customer."""
     checks = TableChecks("recommendations", "SELECT * FROM gate.lists", ["customer_id"])
-    full = f"least({night.settings.list_length}, greatest((SELECT count(*) FROM gate.available) - owned, 0))"
-    if recommends:
-        checks.none_where("every_customer_has_a_full_list", "stop", f"is_known AND products < {full}", "products", "owned")
+    if recommends and has_limits:
+        checks.no_rows("every_customer_has_a_full_list", "stop", _room_in_short_lists())
+    elif recommends:
+        checks.none_where("every_customer_has_a_full_list", "stop", "is_short", "products", "showable")
     checks.none_where("no_list_longer_than_asked", "stop", f"products > {night.settings.list_length}", "products")
     checks.none_where("customers_known", "stop", "NOT is_known")
     gaps = "products > 0 AND (first_rank <> 1 OR last_rank <> products OR ranks <> products)"
@@ -109,7 +143,27 @@ def _lists(night: Night, recommends: bool) -> TableChecks:
     return checks
 
 
-def _recommendations(recommends: bool) -> TableChecks:
+def _room_in_short_lists() -> str:
+    """Products that a list shorter than the others could still have held, within all limits."""
+    limited = f"r.kind = 'limit' AND {_OF_SEGMENT.format(customer='l')}"
+    return f"""
+        SELECT l.customer_id, l.products, s.product_id
+        FROM (SELECT * FROM checked WHERE is_short ORDER BY hash(customer_id), customer_id LIMIT {SAMPLED_SHORT_LISTS}) l
+        JOIN gate.shelf s USING (segment, reached_age)
+        ANTI JOIN gate.recommendations shown ON shown.customer_id = l.customer_id AND shown.product_id = s.product_id
+        ANTI JOIN gate.barred b ON b.customer_id = l.customer_id AND b.product_id = s.product_id
+        ANTI JOIN (
+            SELECT l.customer_id, r.product_id
+            FROM checked l JOIN gate.known_rules r ON {limited}
+            LEFT JOIN (
+                SELECT customer_id, rule_id, count(*) AS held FROM gate.recommendations JOIN gate.known_rules r USING (product_id)
+                WHERE r.kind = 'limit' GROUP BY ALL) h ON h.customer_id = l.customer_id AND h.rule_id = r.rule_id
+            WHERE l.is_short AND coalesce(held, 0) >= r.value) f
+            ON f.customer_id = l.customer_id AND f.product_id = s.product_id
+        ORDER BY ALL"""
+
+
+def _recommendations(night: Night, recommends: bool) -> TableChecks:
     checks = _table("recommendations", "customer_id", "rank", "product_id")
     if recommends:
         checks.has_rows("warn")
@@ -117,19 +171,27 @@ def _recommendations(recommends: bool) -> TableChecks:
         checks.not_null(column)
     _product_checks(checks, "product_id")
     checks.none_where("no_owned_product", "stop", OWNED)
+    checks.none_where("nothing_the_customer_took_off", "stop", DISMISSED)
+    _refusal_checks(checks, "customer_id", CUSTOMERS)
+    _limit_checks(checks, night, "customer_id", CUSTOMERS)
+    if recommends:
+        checks.no_rows("pins_at_their_places", "stop", _misplaced_pins(night))
     checks.none_where("reasons_say_something", "stop", "trim(reason) = '' OR trim(strategy) = ''", "strategy")
     _score_checks(checks, "customer_id")
     return checks
 
 
-def _recommendations_default(recommends: bool) -> TableChecks:
+def _recommendations_default(night: Night, recommends: bool) -> TableChecks:
     checks = _table("recommendations_default", "segment", "rank", "product_id")
     if recommends:
-        missing = "SELECT 'all' AS segment WHERE (SELECT count(*) FROM gate.available) > 0 AND 'all' NOT IN (SELECT segment FROM checked)"
+        for_all = "FROM gate.available ANTI JOIN (SELECT product_id FROM gate.known_rules WHERE kind = 'minimum_age') USING (product_id)"
+        missing = f"SELECT 'all' AS segment WHERE (SELECT count(*) {for_all}) > 0 AND 'all' NOT IN (SELECT segment FROM checked)"
         checks.no_rows("segment_all_exists", "stop", missing)
     for column in ("segment", "rank", "product_id", "score"):
         checks.not_null(column)
     _product_checks(checks, "product_id")
+    _refusal_checks(checks, "segment", VISITORS)
+    _limit_checks(checks, night, "segment", VISITORS)
     _list_checks(checks, "segment", "product_id")
     _score_checks(checks, "segment")
     return checks
@@ -144,9 +206,49 @@ def _recommendations_by_category() -> TableChecks:
     other = "(product_id, category) NOT IN (SELECT (product_id, category) FROM gate.known_products WHERE category IS NOT NULL)"
     checks.none_where("products_of_the_category", "stop", other)
     checks.none_where("no_owned_product", "stop", OWNED)
+    checks.none_where("nothing_the_customer_took_off", "stop", DISMISSED)
+    _refusal_checks(checks, "customer_id", CUSTOMERS)
     _list_checks(checks, "customer_id, category", "product_id")
     _score_checks(checks, "customer_id, category")
     return checks
+
+
+def _refusal_checks(checks: TableChecks, owner: str, owners: str) -> None:
+    """No row shows what a rule refuses; `owners` is a SELECT of the lists' owners with their segment and the age reached."""
+    for name, kind in (("no_blocked_product", "block"), ("no_product_above_the_age_reached", "minimum_age")):
+        offenders = f"""
+            SELECT l.{owner}, l.rank, l.product_id, r.rule_id
+            FROM checked l JOIN ({owners}) o ON o.owner = l.{owner} JOIN gate.known_rules r ON r.product_id = l.product_id
+            WHERE r.kind = '{kind}' AND ({_REFUSES.format(customer="o")}) ORDER BY ALL"""
+        checks.no_rows(name, "stop", offenders)
+
+
+def _limit_checks(checks: TableChecks, night: Night, owner: str, owners: str) -> None:
+    """No list holds more of a limit's products than it allows; pins stand whatever the limits say, and count for them."""
+    beyond = f"""
+        SELECT l.{owner}, r.rule_id, count(*) AS products, any_value(r.value) AS most
+        FROM checked l JOIN ({owners}) o ON o.owner = l.{owner} JOIN gate.known_rules r ON r.product_id = l.product_id
+        WHERE r.kind = 'limit' AND {_OF_SEGMENT.format(customer="o")} GROUP BY ALL
+        HAVING count(*) > greatest(any_value(r.value), count(*) FILTER ((o.owner, l.product_id) IN ({_pins(night, owners)})))
+        ORDER BY ALL"""
+    checks.no_rows("limits_kept", "stop", beyond)
+
+
+def _pins(night: Night, owners: str) -> str:
+    return f"""
+        SELECT (o.owner, p.product_id) FROM ({owners}) o JOIN gate.known_rules p USING (segment)
+        WHERE p.kind = 'pin' AND p.value <= {night.settings.list_length}"""
+
+
+def _misplaced_pins(night: Night) -> str:
+    """Pins whose product a customer may be shown and that do not stand at their place, or at the end of a list that is shorter."""
+    return f"""
+        SELECT c.customer_id, p.rule_id, p.product_id, p.value AS place, l.rank
+        FROM gate.lists c JOIN gate.known_rules p USING (segment) SEMI JOIN gate.shelf USING (segment, reached_age, product_id)
+        ANTI JOIN gate.barred USING (customer_id, product_id)
+        LEFT JOIN checked l ON l.customer_id = c.customer_id AND l.product_id = p.product_id
+        WHERE p.kind = 'pin' AND p.value <= {night.settings.list_length}
+            AND (l.rank IS NULL OR l.rank > p.value OR l.rank < least(p.value, c.products)) ORDER BY ALL"""
 
 
 def _similar_products() -> TableChecks:

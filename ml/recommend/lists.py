@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from ml.recommend.blend import unit
 from ml.recommend.by_category import CategoryLists
 from ml.recommend.reasons import Reasons
+from ml.recommend.rules import Rules
 from ml.recommend.scoring import Lists, Scorer, within
 from ml.recommend.snapshot import Customers, History, Snapshot
-from ml.recommend.topk import top_k
 
 # a read of the snapshot serves this many customers, so that few reads serve all
 WINDOW = 10_000
@@ -41,24 +41,30 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: 
     """Writes recommendations.parquet, recommendations_by_category.parquet and recommendations_default.parquet into the folder `out`;
     returns their rows.
 
-    Customers with a history get their own lists. The others, and those without consent, get their segment's.
+    Customers with a history get their own lists. The others, and those without consent, get their segment's. The shop's rules hold
+    for all of them.
     """
     segments = snapshot.popularity(half_life_days, by_segment=True)
     for name in snapshot.segments():
         segments.setdefault(name, np.zeros_like(segments["all"]))
-    reasons = Reasons(snapshot.catalogue)
+    reasons, rules = Reasons(snapshot.catalogue), Rules.of(snapshot)
     written = 0
     with (
         pq.ParquetWriter(out / "recommendations.parquet", RECOMMENDATIONS, compression="zstd") as writer,
         CategoryLists(snapshot.catalogue, snapshot.config, out) as by_category,
     ):
 
-        def choose(part: Customers, asked: History, total: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        def choose(
+            part: Customers, asked: History, segment: np.ndarray, age: np.ndarray, total: np.ndarray, k: int
+        ) -> tuple[np.ndarray, np.ndarray]:
+            rules.hide(total, segment, age)
             by_category.add(part, asked, total)
-            return top_k(total, k)
+            return rules.choose(total, k, segment)
 
         for customers in snapshot.windows(WINDOW):
-            history, owned = snapshot.history(customers), snapshot.owned(customers)
+            history, barred = snapshot.history(customers), snapshot.barred(customers)
+            segment = rules.number(customers.segments)
+            age = snapshot.reached_ages(customers) if rules.minimum_age.any() else np.zeros(len(customers), np.int32)
             for begin, end in scorer.blocks(len(customers)):
                 part = Customers(
                     customers.ids.slice(begin, end - begin), customers.segments.slice(begin, end - begin), customers.consent[begin:end]
@@ -66,12 +72,14 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: 
                 asked = history.rows(begin, end)
                 strangers = np.flatnonzero(np.diff(asked.indptr) == 0)
                 instead = _segment_scores(part, strangers, segments)
-                ranked = scorer.rank(asked, within(owned, begin, end), snapshot.config.list_length, instead, partial(choose, part, asked))
-                batch = _batch(snapshot, scorer, reasons, part, asked, ranked, instead)
+                kept = partial(choose, part, asked, segment[begin:end], age[begin:end])
+                ranked = scorer.rank(asked, within(barred, begin, end), snapshot.config.list_length, instead, kept)
+                pinned = rules.is_pinned(segment[begin:end], ranked.products)
+                batch = _batch(snapshot, scorer, reasons, part, asked, ranked, instead, pinned)
                 writer.write_batch(batch)
                 written += len(batch)
     rows = {"recommendations": written, "recommendations_by_category": by_category.rows}
-    return rows | {"recommendations_default": _write_defaults(snapshot, scorer, segments, out)}
+    return rows | {"recommendations_default": _write_defaults(snapshot, scorer, rules, segments, out)}
 
 
 def _segment_scores(customers: Customers, strangers: np.ndarray, segments: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -83,7 +91,14 @@ def _segment_scores(customers: Customers, strangers: np.ndarray, segments: Mappi
 
 
 def _batch(
-    snapshot: Snapshot, scorer: Scorer, reasons: Reasons, customers: Customers, asked: History, ranked: Lists, instead: np.ndarray
+    snapshot: Snapshot,
+    scorer: Scorer,
+    reasons: Reasons,
+    customers: Customers,
+    asked: History,
+    ranked: Lists,
+    instead: np.ndarray,
+    pinned: np.ndarray,
 ) -> pa.RecordBatch:
     """The rows of one block of customers, in the order of customer and rank."""
     shown = np.isfinite(ranked.scores)
@@ -99,7 +114,9 @@ def _batch(
     of_segment = nobody & customers.segments.is_valid().to_numpy(zero_copy_only=False)[row]
     of_segment[of_segment] = instead[number[row[of_segment]], products[of_segment]] > 0
     strategies[of_segment] = "segment_popular"
-    because, events = _because(scorer, asked, row, products, np.where(contributed, part, -1))
+    strategies[pinned[shown]] = "pinned"
+    argued = contributed & ~pinned[shown]
+    because, events = _because(scorer, asked, row, products, np.where(argued, part, -1))
     names = pa.array(strategies, pa.string())
     return pa.RecordBatch.from_arrays(
         [
@@ -139,11 +156,13 @@ def _because(scorer: Scorer, asked: History, row: np.ndarray, products: np.ndarr
     return because, events
 
 
-def _write_defaults(snapshot: Snapshot, scorer: Scorer, segments: Mapping[str, np.ndarray], out: Path) -> int:
-    """One list a segment and one for 'all', of what is available; products nobody wanted yet come last."""
+def _write_defaults(snapshot: Snapshot, scorer: Scorer, rules: Rules, segments: Mapping[str, np.ndarray], out: Path) -> int:
+    """One list a segment and one for 'all', of what may be shown to people of unknown age; products nobody wanted yet come last."""
     names = sorted(segments)
     total = unit(np.stack([segments[name] for name in names])) * scorer.demotion + scorer.filling
-    products, scores = top_k(total, snapshot.config.list_length)
+    segment = rules.number(pa.array(names))
+    rules.hide(total, segment, age=np.zeros(len(names), np.int32))
+    products, scores = rules.choose(total, snapshot.config.list_length, segment)
     row, place = np.nonzero(np.isfinite(scores))
     table = pa.Table.from_arrays(
         [

@@ -83,6 +83,7 @@ class Reasons:
             pc.equal(strategies, "popular_in_category"),
             pc.equal(strategies, "segment_popular"),
             pc.equal(strategies, "popular"),
+            pc.equal(strategies, "pinned"),
         )
         like_you, now, chosen = pa.scalar("Popular with shoppers like you"), pa.scalar("Popular now"), pa.scalar("Chosen for you")
-        return pc.case_when(cases, again, because_of, in_category, like_you, now, chosen)
+        return pc.case_when(cases, again, because_of, in_category, like_you, now, pa.scalar("Recommended by the shop"), chosen)

@@ -288,6 +288,40 @@ class Snapshot:
         entry = self._about(customers, query, [self._file("owned"), before])
         return entry["customer"], entry["product"]
 
+    def barred(self, customers: Customers) -> tuple[np.ndarray, np.ndarray]:
+        """What the customers own or took off their lists, never to be shown to them: (customer numbers, product numbers)."""
+        query = """
+            with pairs as (
+                select customer_id, product_id from read_parquet(?)
+                union
+                select customer_id, product_id from {dismissed}
+            )
+            select customer, product from pairs join asked using (customer_id) join catalogue using (product_id) order by customer, product
+        """
+        dismissed = self.folder / "dismissed.parquet"
+        present = dismissed.exists()
+        files = [self._file("owned")] + [str(dismissed)] * present
+        known = "read_parquet(?)" if present else "(select null as customer_id, null as product_id where false)"
+        entry = self._about(customers, query.format(dismissed=known), files)
+        return entry["customer"], entry["product"]
+
+    def reached_ages(self, customers: Customers) -> np.ndarray:
+        """(n,) the highest minimum age that each customer has reached, years; 0 where the age is unknown."""
+        query = "select customer, reached_age from read_parquet(?) join asked using (customer_id) order by customer"
+        return np.asarray(self._about(customers, query, [self._file("customers")])["reached_age"], dtype=np.int32)
+
+    def rules(self) -> dict[str, Any]:
+        """The night's rules by column: rule_id, kind, product (its number), segment (NULL for everybody's), value."""
+        file = self.folder / "rules.parquet"
+        nothing = """(select null::varchar as rule_id, null::varchar as kind, null::varchar as product_id, null::varchar as segment,
+            null::integer as value where false)"""
+        query = f"""
+            select rule_id, kind, product, segment, value
+            from {"read_parquet(?)" if file.exists() else nothing} join catalogue using (product_id) order by all
+        """
+        table = self._db.execute(query, [str(file)] if file.exists() else []).to_arrow_table()
+        return {name: _whole(table[name]) for name in table.column_names}
+
     def labels(self, customers: Customers, exam: Exam) -> tuple[np.ndarray, np.ndarray]:
         """What the customers went on to do in the exam, as (customer numbers, product numbers)."""
         labels, arguments = self._labels(exam)

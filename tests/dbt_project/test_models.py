@@ -73,7 +73,18 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         for path in empty_shop.features.iterdir()
     }
     assert features.pop("splits") == 3
-    assert set(features) == {"customers", "interactions", "labels", "owned", "product_sentiment", "products", "reviews", "sequences"}
+    assert set(features) == {
+        "customers",
+        "dismissed",
+        "interactions",
+        "labels",
+        "owned",
+        "product_sentiment",
+        "products",
+        "reviews",
+        "rules",
+        "sequences",
+    }
     assert set(features.values()) == {0}
 
 

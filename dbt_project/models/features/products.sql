@@ -1,11 +1,18 @@
-with catalogue as (
+with blocked as (
+    select distinct product_id from {{ ref('rules') }}
+    where kind = 'block' and segment is null
+),
+
+catalogue as (
     select
-        *,
-        coalesce(stock > 0, true)
-        and not coalesce(is_hidden, false)
-        and coalesce(available_until > {{ as_of() }}, true) as is_available,
+        stg_products.*,
+        coalesce(stg_products.stock > 0, true)
+        and not coalesce(stg_products.is_hidden, false)
+        and coalesce(stg_products.available_until > {{ as_of() }}, true)
+        and blocked.product_id is null as is_available,
         {{ join_texts(['title', 'category', 'brand', 'description']) }} as text
-    from {{ ref('stg_products') }}
+    from {{ ref('stg_products') }} as stg_products
+    left join blocked on stg_products.product_id = blocked.product_id
 ),
 
 -- A product that only facts name is not in the catalogue any more: known, never shown.

@@ -16,6 +16,7 @@ renamed as (
 
         price,
         stock,
+        minimum_age,
 
         is_repeatable,
         is_hidden,

@@ -31,6 +31,7 @@ from include.sources.demo.orders import fates, item_rows, order_rows, payment_ro
 from include.sources.demo.products import product_rows
 from include.sources.demo.reviews import FIELDS as REVIEW_FIELDS
 from include.sources.demo.reviews import plan_reviews, review_rows
+from include.sources.demo.rules import rule_rows
 from include.sources.demo.shop import Shop
 from include.sources.demo.support import FIELDS as TICKET_FIELDS
 from include.sources.demo.support import answer_rows, open_tickets, ticket_rows
@@ -132,6 +133,7 @@ def _live(shop: Shop, day: int, people: Customers, goods: Catalogue, memory: Mem
         "reviews": review_table,
         "tickets": ticket_table,
         "answers": answer_rows(shop, day),
+        "rules": rule_rows(goods, day),
     }
     tables, dirt = soil(shop, day, tables)
     memory.dirt = memory.dirt.reshape(-1, 2) + dirt if len(memory.dirt) else dirt

@@ -16,8 +16,18 @@ from include.sources.demo.memory import Memory
 from include.sources.demo.rows import NONE, Integers, ids, picks, rows
 from include.sources.demo.shop import DAY_SECONDS, Shop
 
-EVENT_TYPES = ("search", "view", "cart", "wishlist", "recommendation_impression", "recommendation_click", "ad_impression", "ad_click")
-SEARCH, VIEW, CART, WISHLIST, IMPRESSION, CLICK, AD_IMPRESSION, AD_CLICK = range(len(EVENT_TYPES))
+EVENT_TYPES = (
+    "search",
+    "view",
+    "cart",
+    "wishlist",
+    "recommendation_impression",
+    "recommendation_click",
+    "ad_impression",
+    "ad_click",
+    "not_interested",
+)
+SEARCH, VIEW, CART, WISHLIST, IMPRESSION, CLICK, AD_IMPRESSION, AD_CLICK, NOT_INTERESTED = range(len(EVENT_TYPES))
 
 UNKNOWN_VISITORS = 0.05  # share of sessions without a login: no customer id, no order
 BROWSED = 1.7  # products looked at in a session, beyond the first
@@ -25,6 +35,7 @@ STAYS_IN_CATEGORY = 0.7  # views in the category the session began with
 SEARCHES, WISHES = 0.3, 0.03
 LISTS_SHOWN, LIST_POSITIONS = 0.3, 5
 LIST_CLICKS = 0.5  # a click on position 1, as a share of the probability of putting the product into the cart
+LIST_REMOVALS = 0.004  # removal of a product shown, as a share of the probability of not putting it into the cart
 ADS_SHOWN, AD_CLICKS, AD_CARTS = 0.25, 0.05, 0.1
 ACCESSORY_DAYS, ACCESSORY_LOOKS, ACCESSORY_CARTS = 21, 0.5, 0.45
 REPEAT_TRIES, REPEAT_CARTS = 0.4, 0.7
@@ -116,6 +127,7 @@ def behave(shop: Shop, day: int, people: Customers, goods: Catalogue, memory: Me
         [
             _happened(SEARCH, searched, NONE, began[searched]),
             _happened(IMPRESSION, impressions[0], impressions[1], began[impressions[0]] + 2, position=impressions[2]),
+            _happened(NOT_INTERESTED, *_removals(shop, day, goods, impressions, unknown, began)),
             _happened(AD_IMPRESSION, adverts[0], adverts[1], began[adverts[0]] + 3, campaign=adverts[2]),
             _happened(CLICK, looks.session[clicked], looks.product[clicked], seen_at[clicked] - 1, position=looks.detail[clicked]),
             _happened(
@@ -186,6 +198,21 @@ def _clicks(goods: Catalogue, impressions: tuple[Integers, Integers, Integers, I
     cart_rate = goods.cart_rate[taste, product]
     clicked = rng.random(len(session)) < LIST_CLICKS * cart_rate / np.sqrt(position)
     return _Looks(session[clicked], product[clicked], cart_rate[clicked], np.full(clicked.sum(), CLICK), position[clicked])
+
+
+def _removals(
+    shop: Shop,
+    day: int,
+    goods: Catalogue,
+    impressions: tuple[Integers, Integers, Integers, Integers],
+    unknown: NDArray[np.bool_],
+    began: Integers,
+) -> tuple[Integers, Integers, Integers, Integers]:
+    """Session, product, time and position of the recommendations that customers took off their lists."""
+    session, product, position, taste = impressions
+    chance = shop.rng("removals", day).random(len(session))
+    removed = (chance < LIST_REMOVALS * (1 - goods.cart_rate[taste, product])) & ~unknown[session]
+    return session[removed], product[removed], began[session[removed]] + 4, position[removed]
 
 
 def _adverts(

@@ -19,6 +19,7 @@ FIRST_SHARE = 0.7
 MAIN_STYLE, SECOND_STYLE, OWN_TIER = 0.65, 0.22, 0.75  # the rest of the probability is spread evenly
 DRIFT_DAYS = 360.0  # days in which interests turn by a quarter
 LIVELY_SESSIONS = 2_000  # sessions a first history should have
+UNKNOWN_AGES = 0.04  # share of customers who never told their date of birth
 CONSENT_CHANGES = 0.0004  # share of customers a day who change their mind about personalisation
 
 FIRST_NAMES = (
@@ -188,6 +189,7 @@ def customer_rows(customers: Customers, day: int) -> pa.Table:
     numbers = np.array(ids("", chosen, 1).to_pylist(), dtype=object)
     house = np.array([str(n) for n in range(1, 200)], dtype=object)[(draws[4] * 199).astype(np.int64)]
     city = (draws[5] * len(CITIES)).astype(np.int64)
+    unknown_age = shop.rng("customer.unknown_age").random(size)[chosen] < UNKNOWN_AGES
     chinese = np.array([country == "CN" for _, country in CITIES])[city]
     return rows(
         "customers",
@@ -197,7 +199,7 @@ def customer_rows(customers: Customers, day: int) -> pa.Table:
             "email": np.array([name.lower() for name in FIRST_NAMES], dtype=object)[first] + "." + numbers + "@example.com",
             "phone": ids("+00 555 ", chosen, 7),
             "address": np.array(STREETS, dtype=object)[(draws[6] * len(STREETS)).astype(np.int64)] + " " + house,
-            "birth_date": (draws[7] * 18_000).astype(np.int32) - 5_000,  # days since 1970
+            "birth_date": pa.array((draws[7] * 18_000).astype(np.int32) - 5_000, pa.int32(), mask=unknown_age),  # days since 1970
             "city": picks([name for name, _ in CITIES], city),
             "country": picks([country for _, country in CITIES], city),
             "language": picks(("en", "zh"), chinese.astype(np.int64)),

@@ -49,6 +49,8 @@ BRAND_HEADS = (
 )
 BRAND_TAILS = ("& Co", "Works", "House", "Lab", "Craft", "line", "wood")
 
+MINIMUM_AGE, FOR_ADULTS = 18, 0.03  # the latter: share of products with a minimum age
+
 
 def product_rows(catalogue: Catalogue, day: int) -> pa.Table:
     """Rows for the products that arrived on a day and for those whose stock or price changed on it."""
@@ -60,6 +62,7 @@ def product_rows(catalogue: Catalogue, day: int) -> pa.Table:
     shop, midnight = catalogue.shop, catalogue.shop.midnight(day)
     stock = np.where(catalogue.in_stock(day), 1 + (shop.rng("stock.pieces", day // 7).random(len(catalogue)) * 120).astype(np.int64), 0)
     created = midnight - (day - catalogue.arrived[chosen]) * DAY_SECONDS
+    for_adults = shop.rng("product.for_adults").random(len(catalogue))[chosen] < FOR_ADULTS
     text = _Texts(catalogue, chosen)
     return rows(
         "products",
@@ -75,6 +78,7 @@ def product_rows(catalogue: Catalogue, day: int) -> pa.Table:
             "image_url": text.images,
             "is_repeatable": catalogue.repeat_days[chosen] > 0,
             "is_hidden": catalogue.hidden[chosen],
+            "minimum_age": pa.array(np.full(len(chosen), MINIMUM_AGE), pa.int32(), mask=~for_adults),
             "created_at": created,
             "updated_at": np.where(arrives[chosen], created, midnight),
         },

@@ -37,6 +37,7 @@ COST = {
     "tickets": "support tables will be empty",
     "answers": "support tables will be empty",
     "campaigns": "advertising tables will be empty",
+    "rules": "nothing is blocked, pinned or limited but by the settings",
 }
 
 

@@ -12,7 +12,7 @@ from include.collect.contract import SOURCES, BadContract, load_contract
 def test_contract_has_the_tables_of_the_design() -> None:
     contract = load_contract()
     assert set(contract.table_names) == {
-        *("customers", "products", "orders", "order_items", "payments", "events", "reviews", "tickets", "answers", "campaigns")
+        *("customers", "products", "orders", "order_items", "payments", "events", "reviews", "tickets", "answers", "campaigns", "rules")
     }
     assert [table.name for table in contract if table.need == "required"] == ["products"]
     assert {table.name for table in contract if table.need == "fact"} == {"orders", "events", "reviews"}

@@ -69,6 +69,11 @@ def test_faults_in_what_models_learn_from(night: Night, caplog: pytest.LogCaptur
         "reviews",
         "SELECT * REPLACE (CASE review_id WHEN 'r299' THEN 'train' WHEN 'r15' THEN NULL ELSE split END AS split) FROM rows",
     )
+    replant(night, "dismissed", "FROM rows UNION ALL FROM rows")
+    broken = (
+        "('x', 'forbid', 'p1', NULL, 1), ('y', 'limit', 'ghost', NULL, NULL), ('z', 'pin', 'p1', 'all', 1), ('w', 'pin', 'p2', 'all', 1)"
+    )
+    replant(night, "rules", f"FROM rows UNION ALL FROM (VALUES {broken})")
     replant(night, "splits", "SELECT * FROM rows WHERE split <> 'validation'")
     with caplog.at_level(logging.WARNING), pytest.raises(GateRefused):
         check(night, "features")
@@ -82,6 +87,11 @@ def test_faults_in_what_models_learn_from(night: Night, caplog: pytest.LogCaptur
         "labels.customer_id_and_product_id_and_split_unique": "stop",
         "labels.in_the_window_of_its_split": "stop",
         "labels.not_owned_before_its_split": "stop",
+        "dismissed.customer_id_and_product_id_unique": "stop",
+        "rules.kind_allowed": "stop",
+        "rules.values_of_all_but_blocks": "stop",
+        "rules.products_known": "stop",
+        "rules.one_pin_a_place": "stop",
         "products.product_id_unique": "stop",
         "products.text_not_null": "stop",
         "products.share_without_text": "warn",
@@ -99,7 +109,7 @@ def test_faults_in_what_models_learn_from(night: Night, caplog: pytest.LogCaptur
 
 def test_a_snapshot_of_nothing(night: Night) -> None:
     """Without a single interaction the night stops; few test labels and no optional rows only warn or pass."""
-    for file in ("interactions", "labels", "owned", "sequences", "reviews"):
+    for file in ("interactions", "labels", "owned", "dismissed", "rules", "sequences", "reviews"):
         replant(night, file, "FROM rows LIMIT 0")
     with pytest.raises(GateRefused, match=r"refused: interactions\.has_rows: 0 rows\n"):
         check(night, "features")

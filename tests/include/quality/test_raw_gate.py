@@ -75,8 +75,25 @@ def test_every_broken_rule_of_the_contract_is_named(night: Night, caplog: pytest
     assert {f"{told['table_name']}.{told['expectation']}": told["severity"] for told in offenders} == expected
     assert {"order_id": "o2", "status": "<b>lost</b>"} in [row for told in offenders for row in told["rows"]]
     pages = [path.read_text() for path in (night.home / "docs" / night.shop / "quality").rglob("*.html")]
-    assert len(pages) == 12, "ten tables, the figures and the index"
+    assert len(pages) == 13, "eleven tables, the figures and the index"
     assert not any("<b>lost" in page for page in pages), "a shop's values never become markup"
+
+
+def test_a_rule_that_says_nothing_stops_the_night(night: Night, caplog: pytest.LogCaptureFixture) -> None:
+    """Everything of it fits the contract column by column, and still nobody could keep it."""
+    rules = {
+        "good": "'block', 'p1', NULL, NULL, NULL",
+        "about nothing": "'block', NULL, NULL, NULL, 3",
+        "pin of a brand": "'pin', NULL, NULL, 'Fjord', 1",
+        "pin at no place": "'pin', 'p1', NULL, NULL, 0",
+        "no value": "'limit', NULL, 'Tea', NULL, NULL",
+    }
+    columns = "rule_id, kind, product_id, category, brand, value, _file_id, _row, _valid_from"
+    for rule_id, values in rules.items():
+        plant(night, f"INSERT INTO raw.rules ({columns}) VALUES ('{rule_id}', {values}, 9, 1, TIMESTAMP '2026-01-01')")
+    with caplog.at_level(logging.WARNING), pytest.raises(GateRefused, match=r"refused: rules\.rules_that_say_nothing: 4 \(at most 0\)"):
+        check(night, "raw")
+    assert all((f"rule_id='{rule_id}'" in caplog.text) == (rule_id != "good") for rule_id in rules)
 
 
 def test_rows_that_are_not_visible_tonight_are_not_judged(night: Night) -> None:

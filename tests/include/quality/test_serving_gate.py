@@ -113,6 +113,7 @@ def test_faults_in_the_other_tables(night: Night) -> None:
         "similar_products.not_similar_to_itself": "stop",
         "similar_products.ranks_without_gaps": "stop",
         "recommendations_by_category.no_owned_product": "stop",
+        "recommendations_by_category.nothing_the_customer_took_off": "stop",
         "recommendations_by_category.products_of_the_category": "stop",
         "recommendations_by_category.ranks_without_gaps": "stop",
         "recommendations_by_category.customers_known": "stop",

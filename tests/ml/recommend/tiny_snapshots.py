@@ -17,6 +17,7 @@ VALIDATION, TEST, END = START + 60 * DAY, START + 70 * DAY, START + 80 * DAY
 WEIGHTS = {"purchase": 5.0, "review": 4.0, "cart": 3.0, "wishlist": 2.5, "recommendation_click": 1.5, "view": 1.0}
 
 Event = tuple[str, str, str, datetime]  # customer, product, event type, time
+Rule = tuple[str, str, str, str | None, int | None]  # rule_id, kind, product, segment, value
 
 
 def write_snapshot(
@@ -25,6 +26,8 @@ def write_snapshot(
     products: Mapping[str, Mapping[str, Any]],
     customers: Mapping[str, Mapping[str, Any]] | None = None,
     discontent: Mapping[str, float] | None = None,
+    rules: Iterable[Rule] = (),
+    dismissed: Iterable[tuple[str, str]] = (),
 ) -> Path:
     """Writes a feature snapshot; what is not given of a product or customer has a sensible value."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,10 +44,18 @@ def write_snapshot(
         text = given.get("text", "")
         row = [product, given.get("title"), given.get("category"), None, 1.0, given.get("available", True), given.get("repeatable", False)]
         db.execute("insert into p values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [*row, text, hashlib.sha256(text.encode()).hexdigest(), START])
-    db.execute("create table c (customer_id varchar, segment varchar, consent boolean, registered_at timestamp)")
+    db.execute("create table c (customer_id varchar, segment varchar, consent boolean, registered_at timestamp, reached_age integer)")
     known = {event[0]: {} for event in rows} | dict(customers or {})
     for customer, given in known.items():
-        db.execute("insert into c values (?, ?, ?, ?)", [customer, given.get("segment", "occasional"), given.get("consent", True), START])
+        row = [customer, given.get("segment", "occasional"), given.get("consent", True), START, given.get("reached_age", 0)]
+        db.execute("insert into c values (?, ?, ?, ?, ?)", row)
+    for table, columns, given in (
+        ("rules", "rule_id varchar, kind varchar, product_id varchar, segment varchar, value integer", list(rules)),
+        ("dismissed", "customer_id varchar, product_id varchar", list(dismissed)),
+    ):
+        db.execute(f"create table {table} ({columns})")
+        if given:
+            db.executemany(f"insert into {table} values ({', '.join('?' * len(given[0]))})", given)
     splits = [("train", START, VALIDATION), ("validation", VALIDATION, TEST), ("test", TEST, END)]
     db.execute("create table s (split varchar, starts_at timestamp, ends_at timestamp)")
     db.executemany("insert into s values (?, ?, ?)", splits)
@@ -67,9 +78,12 @@ def write_snapshot(
         left join (select product_id, min(occurred_at) as first_seen_at from interactions group by all) using (product_id)
         order by product_id""")
     db.execute("""create table customers as select c.customer_id, segment, consent, coalesce(interactions, 0) as interactions,
-        last_seen_at, registered_at from c left join (select customer_id, count(*) as interactions, max(occurred_at) as last_seen_at
+        last_seen_at, registered_at, reached_age from c
+        left join (select customer_id, count(*) as interactions, max(occurred_at) as last_seen_at
         from interactions group by all) using (customer_id) order by customer_id""")
-    for table, source in {"splits": "s"}.items() | {(t, t) for t in ("interactions", "owned", "labels", "products", "customers")}:
+    for table, source in {"splits": "s"}.items() | {
+        (t, t) for t in ("interactions", "owned", "labels", "products", "customers", "rules", "dismissed")
+    }:
         db.table(source).write_parquet(str(folder / f"{table}.parquet"))
     if discontent is not None:
         db.execute("create table d (product_id varchar, reviews bigint, mean_score double)")

@@ -1,0 +1,23 @@
+with source as (
+    select * from {{ source('raw', 'rules') }}
+    where {{ visible_at_night() }}
+),
+
+renamed as (
+    select
+        rule_id,
+        product_id,
+
+        kind,
+        category,
+        brand,
+        segment,
+
+        value,
+
+        valid_from,
+        valid_until
+    from source
+)
+
+select * from renamed
