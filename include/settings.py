@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     )
     list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
     similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of its score that each further product of a category in a list loses; 0 is accuracy alone.",
+    )
     category_lists: int = Field(3, ge=0, le=20, description="Categories a customer that get lists of their own; 0 means none.")
     category_list_length: int = Field(5, ge=1, le=200, description="Products in each list of a customer's category.")
     score_chunk_rows: int = Field(4096, ge=1, le=1_000_000, description="Customers scored at once.")

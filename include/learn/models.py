@@ -39,6 +39,7 @@ def recommender_config(settings: Settings) -> RecommenderConfig:
     return RecommenderConfig(
         list_length=settings.list_length,
         similar_length=settings.similar_length,
+        diversity=settings.diversity,
         category_lists=settings.category_lists,
         category_list_length=settings.category_list_length,
         score_chunk_rows=settings.score_chunk_rows,

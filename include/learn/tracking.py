@@ -73,9 +73,8 @@ def _record(night: Night, entry: Record) -> str:
     for param, setting in entry.params.items():
         client.log_param(run_id, param, setting)
     for row in entry.figures:
-        client.log_metric(
-            run_id, f"{row['role']}.{row['metric'].replace('@', '_at_')}", row["value"], timestamp=int(night.as_of.timestamp() * 1000)
-        )
+        metric = f"{row['role']}.{row['metric'].replace('@', '_at_').replace('=', ' ')}"  # MLflow takes neither
+        client.log_metric(run_id, metric, row["value"], timestamp=int(night.as_of.timestamp() * 1000))
     _register(client, night, entry, run_id, str(run.info.artifact_uri))
     client.set_terminated(run_id)
     return run_id

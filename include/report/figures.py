@@ -88,13 +88,13 @@ class Figures:
         return [check for path in files if path.exists() for check in json.loads(path.read_text())]
 
     def metrics(self) -> Rows:
-        """Tonight's figures of every model, champion and challenger, beside the baseline's."""
+        """Tonight's figures of every model, champion and challenger, beside the baseline's; those of single segments lie in the release."""
         files = sorted(str(path) for path in self.night.predictions.glob("metrics_*.parquet"))
         if not files:
             return []
         query = """
             SELECT model, role, split, metric, value, baseline, baseline_value FROM read_parquet($files, union_by_name = true)
-            ORDER BY model, metric, role
+            WHERE NOT contains(metric, '=') ORDER BY model, metric, role
         """
         return self._rows(query, files=files)
 

@@ -93,6 +93,7 @@ class Choice:
         half_life_days: of popularity.
         customers: how many customers it was decided on; 0 means that there were too few, and popularity serves alone.
         ndcg, popularity_ndcg: NDCG@10 of the blend and of popularity on them.
+        popular_segments: segments that popularity served better; it serves them.
     """
 
     weights: Mapping[str, float]
@@ -101,6 +102,7 @@ class Choice:
     customers: int = 0
     ndcg: float = 0.0
     popularity_ndcg: float = 0.0
+    popular_segments: Sequence[str] = ()
 
 
 def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:

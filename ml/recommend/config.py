@@ -15,6 +15,12 @@ class RecommenderConfig(BaseModel):
     similar_text_products: int = Field(
         20_000, ge=1, description="Products whose texts one product is compared with; a larger catalogue is searched category by category."
     )
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of its score that each further product of a category in a list loses; 0 is accuracy alone.",
+    )
     category_lists: int = Field(3, ge=0, le=20, description="Categories a customer that get lists of their own.")
     category_list_length: int = Field(5, ge=1, le=200, description="Products in each list of a category.")
     score_chunk_rows: int = Field(4096, ge=1, description="Most customers scored at once; fewer where the catalogue is large.")

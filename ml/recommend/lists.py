@@ -16,6 +16,7 @@ from ml.recommend.by_category import CategoryLists
 from ml.recommend.reasons import Reasons
 from ml.recommend.rules import Rules
 from ml.recommend.scoring import Lists, Scorer, within
+from ml.recommend.segments import is_in
 from ml.recommend.snapshot import Customers, History, Snapshot
 
 # a read of the snapshot serves this many customers, so that few reads serve all
@@ -71,9 +72,10 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: 
                 )
                 asked = history.rows(begin, end)
                 strangers = np.flatnonzero(np.diff(asked.indptr) == 0)
+                plain = is_in(part.segments, scorer.popular_segments)
                 instead = _segment_scores(part, strangers, segments)
                 kept = partial(choose, part, asked, segment[begin:end], age[begin:end])
-                ranked = scorer.rank(asked, within(barred, begin, end), snapshot.config.list_length, instead, kept)
+                ranked = scorer.rank(asked, within(barred, begin, end), snapshot.config.list_length, instead, kept, plain)
                 pinned = rules.is_pinned(segment[begin:end], ranked.products)
                 batch = _batch(snapshot, scorer, reasons, part, asked, ranked, instead, pinned)
                 writer.write_batch(batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self, cast
@@ -30,6 +30,7 @@ from ml.recommend.lists import write_lists
 from ml.recommend.popularity import CategoryPopularity, Popularity
 from ml.recommend.repeat import Repeat
 from ml.recommend.scoring import Scorer, within
+from ml.recommend.segments import worse_than_popularity
 from ml.recommend.similar import write_similar
 from ml.recommend.snapshot import Exam, Snapshot
 from ml.recommend.transitions import Transitions
@@ -112,7 +113,21 @@ class Recommender(NightlyModel):
         log.info(
             "blend: %s, penalty %s, NDCG@%d %.4f, popularity %.4f on %d customers", named, penalty, K, ndcg, popularity_ndcg, len(customers)
         )
-        return Choice(named, penalty, half_life, len(customers), ndcg, popularity_ndcg)
+        choice = Choice(named, penalty, half_life, len(customers), ndcg, popularity_ndcg)
+        return replace(choice, popular_segments=self._worse_segments(snapshot, exam, candidates, choice))
+
+    def _worse_segments(self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], choice: Choice) -> list[str]:
+        """The segments that a choice serves worse than popularity on the exam's customers, asked of the candidates it was made with."""
+        if exam.split is None:  # too young a shop to know of segments
+            return []
+        known, popularity = self._known(snapshot, exam), self._popularity_alone()
+        model = self._scorer(snapshot, known, choice, candidates)
+        baselines = {"popularity": self._scorer(snapshot, known, popularity, candidates)}
+        evaluation = judge(snapshot, exam, exam.split, model, baselines, self.config.max_validation_customers)
+        segments = snapshot.segments_before(snapshot.examined(exam, self.config.max_validation_customers), exam)
+        worse = worse_than_popularity(evaluation, segments, self.config.min_validation_customers)
+        log.info("segments: popularity serves %s", ", ".join(worse) or "none of its own")
+        return worse
 
     def _best_half_life(self, snapshot: Snapshot, exam: Exam) -> tuple[float, float]:
         """The half-life whose popularity ranks best, and its NDCG."""
@@ -151,11 +166,15 @@ class Recommender(NightlyModel):
         return snapshot.catalogue.known_at < np.datetime64(exam.starts_at, "us").astype(np.int64)
 
     # ---- asking ----------------------------------------------------------------------------------------------------
-    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, choice: Choice) -> Scorer:
-        candidates = [candidate for candidate in self.candidates if choice.weights.get(candidate.name, 0) > 0]
+    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, choice: Choice, fitted: Sequence[Candidate] = ()) -> Scorer:
+        """Asks the candidates by a choice: those given, or the model's own. Popularity alone is left as it is."""
+        fitted = fitted or self.candidates
+        popularity = next(candidate.worth for candidate in fitted if type(candidate) is Popularity)
+        category = snapshot.catalogue.category if set(choice.weights) != {Popularity.name} else None
+        candidates = [candidate for candidate in fitted if choice.weights.get(candidate.name, 0) > 0]
         weights = np.array([choice.weights[candidate.name] for candidate in candidates])
         demotion = (1 - choice.penalty * snapshot.catalogue.discontent).astype(np.float32)
-        return Scorer(candidates, weights, demotion, self._popularity(), allowed, self.config)
+        return Scorer(candidates, weights, demotion, popularity, allowed, self.config, category, choice.popular_segments)
 
     def _popularity(self) -> np.ndarray:
         return next(c.worth for c in self.candidates if type(c) is Popularity)

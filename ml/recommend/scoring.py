@@ -11,6 +11,7 @@ import numpy as np
 from ml.recommend.blend import unit
 from ml.recommend.candidates import Candidate
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.diversity import diversify
 from ml.recommend.snapshot import History
 from ml.recommend.topk import top_k
 
@@ -42,7 +43,9 @@ class Scorer:
         demotion: (P,) what is left of a product's score after its reviewers' discontent, in [0, 1].
         popularity: (P,) orders what no candidate scores; of equal ones the smaller product number comes first.
         allowed: (P,) products that may be shown at all.
-        config: sizes of the blocks.
+        config: sizes of the blocks, and how much variety is wanted.
+        category: (P,) numbers that lists shall vary in; None leaves them as they are.
+        popular_segments: customers of these get popularity alone; whoever asks says who they are.
     """
 
     candidates: Sequence[Candidate]
@@ -51,6 +54,8 @@ class Scorer:
     popularity: np.ndarray
     allowed: np.ndarray
     config: RecommenderConfig
+    category: np.ndarray | None = None
+    popular_segments: Sequence[str] = ()
 
     @cached_property
     def filling(self) -> np.ndarray:
@@ -76,6 +81,7 @@ class Scorer:
         k: int,
         instead: np.ndarray | None = None,
         choose: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]] = top_k,
+        plain: np.ndarray | None = None,
     ) -> Lists:
         """The k best products of each customer asked for.
 
@@ -85,6 +91,7 @@ class Scorer:
             k: length of the lists.
             instead: (number of customers without a history, P) unit scores for those.
             choose: makes lists of (n, P) scores, which it may overwrite, as `top_k` does.
+            plain: (n,) whether the customer gets popularity alone.
         """
         scores = [
             unit(candidate.score(asked)) * np.float32(weight) for candidate, weight in zip(self.candidates, self.weights, strict=True)
@@ -96,8 +103,13 @@ class Scorer:
         if instead is not None:
             total[nobody] = instead
         total *= self.demotion
+        if plain is not None and plain.any():
+            total[plain] = unit(self.popularity[None])
+            nobody = nobody | plain
         total += self.filling
         total[owned] = -np.inf
+        if self.category is not None:
+            diversify(total, self.category, self.config.diversity, k)
         products, best = choose(total, k)
         parts = np.stack([np.take_along_axis(block, products, 1) for block in scores], axis=2)
         parts[nobody] = 0

@@ -236,6 +236,18 @@ class Snapshot:
         table = self._db.execute(query, [*arguments, str(self.config.seed), at_most]).to_arrow_table().sort_by("customer_id")
         return _customers(table)
 
+    def segments_before(self, customers: Customers, exam: Exam) -> pa.StringArray:
+        """(n,) the segment each customer was in when the exam's split began; NULL where that was not written down."""
+        file = self.folder / "segments.parquet"
+        if exam.split is None or not file.exists():
+            return pa.nulls(len(customers), pa.string())
+        query = """
+            select segment from asked left join (select customer_id, segment from read_parquet(?) where split = ?) using (customer_id)
+            order by customer
+        """
+        segments = self._about(customers, query, [str(file), exam.split])["segment"]
+        return pa.array(segments, pa.string(), from_pandas=True)
+
     # ---- facts of a window -----------------------------------------------------------------------------------------
     def history(self, customers: Customers, before: datetime | None = None) -> History:
         """What the customers did before a moment; those without consent have no history, as the snapshot holds nothing of theirs."""

@@ -83,6 +83,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "products",
         "reviews",
         "rules",
+        "segments",
         "sequences",
     }
     assert set(features.values()) == {0}

@@ -72,13 +72,7 @@ joined as (
 segmented as (
     select
         customer_id,
-        case
-            when active_days < 2 or not consent then 'new'
-            when recency_days > {{ var('lapsed_after_gaps') }} * gap_days then 'lapsed'
-            when recency_days > {{ var('at_risk_after_gaps') }} * gap_days then 'at_risk'
-            when active_days >= loyal_days then 'loyal'
-            else 'occasional'
-        end as segment,
+        {{ segment_of('case when consent then active_days else 0 end', 'recency_days', 'gap_days', 'loyal_days') }} as segment,
         active_days,
         recency_days,
         cast(frequency as bigint) as frequency,

@@ -43,7 +43,10 @@ def write_snapshot(
     for product, given in products.items():
         text = given.get("text", "")
         row = [product, given.get("title"), given.get("category"), None, 1.0, given.get("available", True), given.get("repeatable", False)]
-        db.execute("insert into p values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [*row, text, hashlib.sha256(text.encode()).hexdigest(), START])
+        db.execute(
+            "insert into p values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [*row, text, hashlib.sha256(text.encode()).hexdigest(), given.get("created_at", START)],
+        )
     db.execute("create table c (customer_id varchar, segment varchar, consent boolean, registered_at timestamp, reached_age integer)")
     known = {event[0]: {} for event in rows} | dict(customers or {})
     for customer, given in known.items():
@@ -74,6 +77,12 @@ def write_snapshot(
         where is_target and split <> 'train' and not exists (
             select 1 from owned o where o.customer_id = i.customer_id and o.product_id = i.product_id and o.first_at < s.starts_at)
         group by all order by all""")
+    # what a customer did before the split says the segment: nothing or once is new
+    db.execute("""create table segments as
+        select l.customer_id, l.split, case when count(i.customer_id) < 2 then 'new' else 'occasional' end as segment
+        from (select distinct customer_id, split from labels) l join s on s.split = l.split
+        left join interactions i on i.customer_id = l.customer_id and i.occurred_at < s.starts_at
+        group by all order by all""")
     db.execute("""create table products as select p.*, first_seen_at from p
         left join (select product_id, min(occurred_at) as first_seen_at from interactions group by all) using (product_id)
         order by product_id""")
@@ -82,7 +91,7 @@ def write_snapshot(
         left join (select customer_id, count(*) as interactions, max(occurred_at) as last_seen_at
         from interactions group by all) using (customer_id) order by customer_id""")
     for table, source in {"splits": "s"}.items() | {
-        (t, t) for t in ("interactions", "owned", "labels", "products", "customers", "rules", "dismissed")
+        (t, t) for t in ("interactions", "owned", "labels", "segments", "products", "customers", "rules", "dismissed")
     }:
         db.table(source).write_parquet(str(folder / f"{table}.parquet"))
     if discontent is not None:
