@@ -80,6 +80,7 @@ class Settings(BaseSettings):
         0.01, ge=0, le=1, description="How much worse than the champion, relative, a challenger may be within its confidence interval."
     )
     list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
+    language: Literal["en", "zh"] = Field("en", description="Language of the reasons in the lists: English or Chinese.")
     similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
     diversity: float = Field(
         0.0,

@@ -38,6 +38,7 @@ def sentiment_config(settings: Settings) -> SentimentConfig:
 def recommender_config(settings: Settings) -> RecommenderConfig:
     return RecommenderConfig(
         list_length=settings.list_length,
+        language=settings.language,
         similar_length=settings.similar_length,
         diversity=settings.diversity,
         category_lists=settings.category_lists,

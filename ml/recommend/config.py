@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -11,6 +13,7 @@ class RecommenderConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
+    language: Literal["en", "zh"] = Field("en", description="Language of the reasons.")
     similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
     similar_text_products: int = Field(
         20_000, ge=1, description="Products whose texts one product is compared with; a larger catalogue is searched category by category."

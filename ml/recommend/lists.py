@@ -48,7 +48,7 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: 
     segments = snapshot.popularity(half_life_days, by_segment=True)
     for name in snapshot.segments():
         segments.setdefault(name, np.zeros_like(segments["all"]))
-    reasons, rules = Reasons(snapshot.catalogue), Rules.of(snapshot)
+    reasons, rules = Reasons(snapshot.catalogue, snapshot.config.language), Rules.of(snapshot)
     written = 0
     with (
         pq.ParquetWriter(out / "recommendations.parquet", RECOMMENDATIONS, compression="zstd") as writer,

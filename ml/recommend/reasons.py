@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
 from ml.recommend.snapshot import EVENT_TYPES, Catalogue
 
 LONGEST_TITLE = 80
 
-# how the sentence begins, by the weightiest thing the customer did with the product it follows from
-BECAUSE = {
-    "view": "Because you looked at ",
-    "cart": "Because you put in your cart: ",
-    "wishlist": "Because you wished for ",
-    "recommendation_click": "Because you looked at ",
-    "purchase": "Because you bought ",
-    "review": "Because you reviewed ",
-}
-# without a title there is its category, and without that only what was done
-BECAUSE_UNTITLED = {
-    "view": "Because of what you looked at",
-    "cart": "Because of what you put in your cart",
-    "wishlist": "Because of what you wished for",
-    "recommendation_click": "Because of what you looked at",
-    "purchase": "Because of what you bought",
-    "review": "Because of what you reviewed",
-}
+# templates by language and key
+SENTENCES: dict[str, dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_name("sentences.yml").read_text(encoding="utf-8"))
 
 
 class Reasons:
@@ -35,17 +23,21 @@ class Reasons:
 
     Args:
         catalogue: titles and categories.
+        language: a key of SENTENCES.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, language: str) -> None:
+        self._templates = SENTENCES[language]
+        self._keys = list(self._templates)
+        self._because = np.array([self._keys.index(f"because.{event}") for event in EVENT_TYPES])
         title = pc.utf8_trim_whitespace(pc.replace_substring_regex(catalogue.titles, r"\s+", " "))
         cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(title, 0, LONGEST_TITLE - 1), "…", "")
         title = pc.if_else(pc.greater(pc.utf8_length(title), LONGEST_TITLE), cut, title)
         empty = pa.scalar(None, pa.string())
-        self.title = pc.if_else(pc.equal(title, ""), empty, title)
+        self._title = pc.if_else(pc.equal(title, ""), empty, title)
         # of a path of categories the narrowest says most
         category = pc.utf8_trim_whitespace(pc.replace_substring_regex(catalogue.categories, r"^.* > ", ""))
-        self.category = pc.if_else(pc.equal(category, ""), empty, category)
+        self._category = pc.if_else(pc.equal(category, ""), empty, category)
 
     def sentences(self, strategies: pa.Array, products: np.ndarray, because: np.ndarray, events: np.ndarray) -> pa.Array:
         """One sentence a row.
@@ -56,34 +48,28 @@ class Reasons:
             because: (r,) the past product it follows from, -1 where there is none.
             events: (r,) number in EVENT_TYPES of what the customer did with it.
         """
-        has_past = pa.array(because >= 0)
-        past = pa.array(np.where(because >= 0, because, 0).astype(np.int32), mask=because < 0)
-        past_title, past_category = self.title.take(past), self.category.take(past)
-        category = self.category.take(pa.array(products.astype(np.int32)))
-        event = pa.array(events.astype(np.int32))
+        own = pc.index_in(strategies, pa.array(self._keys)).fill_null(-1).to_numpy(zero_copy_only=False)
+        otherwise = np.where(because >= 0, self._because[events], self._keys.index("other"))
+        key = np.where(own >= 0, own, otherwise)
+        order = np.argsort(key, kind="stable")
+        parts = [pa.array([], pa.string())]
+        for number in np.unique(key):
+            rows = order[np.searchsorted(key[order], number) : np.searchsorted(key[order], number, side="right")]
+            parts.append(self._say(self._templates[self._keys[number]], products[rows], because[rows]))
+        return pa.concat_arrays(parts).take(pa.array(np.argsort(order, kind="stable")))
 
-        def by_event(words: dict[str, str]) -> pa.Array:
-            return pa.array([words[name] for name in EVENT_TYPES]).take(event)
-
-        def say(*words: object) -> pa.Array:
-            """Joined words, NULL where one is missing."""
-            return pc.binary_join_element_wise(*words, "")
-
-        done = by_event(BECAUSE_UNTITLED)
-        because_of = pc.coalesce(say(by_event(BECAUSE), past_title), say(done, " in ", past_category), done)
-        again = pc.coalesce(
-            say("Time to buy ", past_title, " again?"),
-            say("Time to buy again from ", past_category, "?"),
-            pa.scalar("Time to buy this again?"),
-        )
-        in_category = pc.coalesce(say("Popular in ", category), pa.scalar("Popular now"))
-        cases = pc.make_struct(
-            pc.and_(pc.equal(strategies, "buy_again"), has_past),
-            pc.and_(pc.is_in(strategies, pa.array(["collaborative", "content"])), has_past),
-            pc.equal(strategies, "popular_in_category"),
-            pc.equal(strategies, "segment_popular"),
-            pc.equal(strategies, "popular"),
-            pc.equal(strategies, "pinned"),
-        )
-        like_you, now, chosen = pa.scalar("Popular with shoppers like you"), pa.scalar("Popular now"), pa.scalar("Chosen for you")
-        return pc.case_when(cases, again, because_of, in_category, like_you, now, pa.scalar("Recommended by the shop"), chosen)
+    def _say(self, templates: list[str], products: np.ndarray, because: np.ndarray) -> pa.Array:
+        product = pa.array(products.astype(np.int32))
+        past = pa.array(np.maximum(because, 0).astype(np.int32), mask=because < 0)
+        words = {
+            "title": self._title.take(product),
+            "category": self._category.take(product),
+            "past_title": self._title.take(past),
+            "past_category": self._category.take(past),
+        }
+        said = pa.nulls(len(products), pa.string())
+        for template in templates:
+            pieces = re.split(r"\{(\w+)\}", template)  # text and names of words in turn
+            joined = pc.binary_join_element_wise(*(words[piece] if odd % 2 else piece for odd, piece in enumerate(pieces)), "")
+            said = pc.coalesce(said, joined)
+        return said
