@@ -6,6 +6,7 @@ Scores are not comparable between candidates; the blend brings them to one scale
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -27,12 +28,14 @@ class Training:
         history: the consenting customers' histories in the splits that are learned from, and in no others.
         popularity: (P,) decayed popularity over the same splits.
         cache: folder that outlives the night, for text vectors.
+        earlier: candidates fitted before, on the same catalogue, that may be gone on from.
     """
 
     catalogue: Catalogue
     history: History
     popularity: np.ndarray
     cache: Path
+    earlier: Sequence[Candidate] = ()
 
 
 class Candidate(Protocol):

@@ -31,13 +31,14 @@ from ml.recommend.popularity import CategoryPopularity, Popularity
 from ml.recommend.repeat import Repeat
 from ml.recommend.scoring import Scorer, within
 from ml.recommend.segments import worse_than_popularity
+from ml.recommend.sequence import SequenceModel
 from ml.recommend.similar import write_similar
 from ml.recommend.snapshot import Exam, Snapshot
 from ml.recommend.transitions import Transitions
 
 log = logging.getLogger(__name__)
 
-CANDIDATES: tuple[type[Candidate], ...] = (Popularity, CategoryPopularity, ItemKnn, Ease, Transitions, Als, Content, Repeat)
+CANDIDATES: tuple[type[Candidate], ...] = (Popularity, CategoryPopularity, ItemKnn, Ease, Transitions, SequenceModel, Als, Content, Repeat)
 # kept whatever their weight: popularity fills lists up, the other two find similar products
 ALWAYS = (Popularity.name, ItemKnn.name, Content.name)
 HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 365.0)
@@ -53,6 +54,7 @@ class Recommender(NightlyModel):
         self.choice = self._popularity_alone()
         self.products = pa.array([], pa.string())
         self.candidates: list[Candidate] = []
+        self._rehearsed: list[Candidate] = []
 
     def _popularity_alone(self) -> Choice:
         return Choice(weights={Popularity.name: 1.0}, penalty=0.0, half_life_days=self.config.half_life_days)
@@ -73,21 +75,30 @@ class Recommender(NightlyModel):
         snapshot = Snapshot(features, self.config)
         if warm_start is not None and tuple(splits) == EVERYTHING:
             self.choice = warm_start.choice
+            self._rehearsed = warm_start.candidates if warm_start.products.equals(snapshot.catalogue.ids) else []
         elif "validation" in splits:
             self.choice = self._choose(snapshot, cache)
         else:
             self.choice = self._popularity_alone()
         self.products = snapshot.catalogue.ids
         names = {*self.choice.weights, *ALWAYS}
-        self.candidates = self._fitted(snapshot, cache, snapshot.end_of(splits), self.choice.half_life_days, names)
+        earlier, self._rehearsed = self._rehearsed, []
+        self.candidates = self._fitted(snapshot, cache, snapshot.end_of(splits), self.choice.half_life_days, names, earlier)
 
     def _fitted(
-        self, snapshot: Snapshot, cache: Path, before: datetime | None, half_life_days: float, names: Collection[str] | None = None
+        self,
+        snapshot: Snapshot,
+        cache: Path,
+        before: datetime | None,
+        half_life_days: float,
+        names: Collection[str] | None = None,
+        earlier: Sequence[Candidate] = (),
     ) -> list[Candidate]:
-        """The candidates that this shop's data suits, fitted on the rows before a moment; only those named, where names are given."""
+        """The candidates that this shop's data suits, fitted on the rows before a moment; only those named, where names are given.
+        They may go on from `earlier` ones, which know no later rows."""
         history = snapshot.history(snapshot.active(before), before)
         popularity = snapshot.popularity(half_life_days, before)["all"]
-        training = Training(snapshot.catalogue, history, popularity, cache)
+        training = Training(snapshot.catalogue, history, popularity, cache, earlier)
         products_seen = len(np.unique(history.product))
         fitted: list[Candidate] = []
         for kind in CANDIDATES:
@@ -106,7 +117,7 @@ class Recommender(NightlyModel):
             log.info("blend: only %d customers to choose on, popularity serves alone", len(customers))
             return self._popularity_alone()
         half_life, popularity_ndcg = self._best_half_life(snapshot, exam)
-        candidates = self._fitted(snapshot, cache, exam.starts_at, half_life)
+        self._rehearsed = candidates = self._fitted(snapshot, cache, exam.starts_at, half_life)
         pool = self._pool(snapshot, exam, candidates)
         weights, penalty, ndcg = search(pool, start=0, k=K)
         named = {candidate.name: round(float(weight), 4) for candidate, weight in zip(candidates, weights, strict=True) if weight > 0}

@@ -28,6 +28,11 @@ class Transitions(ItemWeights):
 
     name: ClassVar[str] = "transitions"
 
+    @property
+    def fade(self) -> float:
+        """Asked with, the past fades faster than it does in the examples."""
+        return self.config.transitions_fade
+
     def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
         del catalogue
         return products_seen > 1 and self.config.ease_max_products > 1

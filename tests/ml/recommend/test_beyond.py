@@ -57,7 +57,7 @@ def test_more_variety_for_less_accuracy(taste_shop, tmp_path, config):
         model = Recommender(config.model_copy(update={"diversity": alpha}))
         model.fit(taste_shop, BEFORE_TEST, tmp_path / "cache")
         found[alpha] = {metric.name: metric for metric in model.evaluate(taste_shop, "test", tmp_path / "cache").metrics}
-    assert found[0.6]["diversity@10"].value > found[0.0]["diversity@10"].value + 0.04
+    assert found[0.6]["diversity@10"].value > found[0.0]["diversity@10"].value + 0.02
     assert found[0.6]["diversity@10"].baseline_value == found[0.0]["diversity@10"].baseline_value, "popularity stays as it is"
     assert found[0.0]["miscalibration@10"].value < found[0.0]["miscalibration@10"].baseline_value
     assert found[0.0]["popularity_bias@10"].value < found[0.0]["popularity_bias@10"].baseline_value

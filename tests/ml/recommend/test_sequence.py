@@ -1,0 +1,120 @@
+"""The sequence model: its gradients, what it learns, that threads change nothing, and how it follows a catalogue."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ml.recommend.candidates import Training
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.sequence import SequenceModel, Sequences
+from ml.recommend.snapshot import History
+from tests.ml.recommend.test_methods import catalogue
+
+SMALL = RecommenderConfig(
+    sequence_min_customers=50, sequence_factors=16, sequence_negatives=8, sequence_dropout=0.1, sequence_epochs=200, sequence_rate=0.02
+)
+DAY = 86_400_000_000
+
+
+def ring(customers: int = 200, products: int = 12) -> History:
+    """Customers who walk round a ring of products, some of them long since; a few have one product or none."""
+    rng = np.random.default_rng(7)
+    lengths = np.concatenate([[0, 1], rng.integers(2, 9, customers - 2)])
+    steps = np.concatenate([np.arange(length) for length in lengths])
+    start = np.repeat(rng.integers(0, products, customers), lengths)
+    at = (1000 - steps) * DAY
+    ones = np.ones(len(steps))
+    number = ((start - steps) % products).astype(np.int32)
+    return History(customers, products, np.concatenate([[0], np.cumsum(lengths)]), number, steps, ones, ones, at, at, ones.astype(np.int8))
+
+
+def learned(config: RecommenderConfig, cache: Path) -> SequenceModel:
+    model = SequenceModel(config)
+    model.fit(Training(catalogue([""] * 12), ring(), np.ones(12), cache))
+    return model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> SequenceModel:
+    return learned(SMALL, tmp_path_factory.mktemp("cache"))
+
+
+def test_what_comes_next_is_likeliest(model):
+    history = ring()
+    scores = model.score(history)
+    assert (scores[0] == 0).all(), "nothing is expected of a customer without a history"
+    asked = np.flatnonzero(np.diff(history.indptr))
+    expected = (history.product[history.indptr[asked]] + 1) % 12
+    assert (scores[asked].argmax(1) == expected).mean() > 0.9
+    assert scores.min() >= 0 and (scores[asked].max(1) == 1).all()
+
+
+def test_the_gradient_is_that_of_the_corrected_sampled_softmax():
+    model, history = SequenceModel(SMALL.model_copy(update={"sequence_dropout": 0.0})), ring()
+    model.weights = {name: weight.requires_grad_() for name, weight in model._start(12).items()}
+    model.weights["products"].data.mul_(20)
+    negatives, correction = torch.tensor([0, 3, 3, 5, 11]), torch.linspace(-1, 1, 5)
+    customers = np.flatnonzero(np.diff(history.indptr) > 1)
+    found = model._gradients(history, negatives, correction, customers, 1)
+    asked = Sequences.of(history, customers, 50)
+    known, wanted = asked.inside[:, 1:], asked.products[:, 1:][asked.inside[:, 1:]]
+    hidden = model._hidden(asked)[:, :-1][known]
+    right = (hidden * model.weights["products"][wanted]).sum(1, keepdim=True)
+    wrong = (hidden @ model.weights["products"][negatives].T - correction).masked_fill(wanted[:, None] == negatives, -math.inf)
+    loss = (torch.cat([right, wrong], 1).logsumexp(1) - right[:, 0]).sum()
+    for mine, theirs in zip(found, torch.autograd.grad(loss, list(model.weights.values())), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_threads_change_no_bit(model, tmp_path):
+    other = learned(SMALL.model_copy(update={"threads": 1}), tmp_path)
+    for name, array in model.arrays().items():
+        np.testing.assert_array_equal(array, other.arrays()[name])
+    np.testing.assert_array_equal(model.score(ring()), other.score(ring()))
+
+
+def test_it_is_taken_up_as_it_was_left_and_follows_the_catalogue(model, tmp_path):
+    other = SequenceModel(SMALL)
+    other.restore({name: array.copy() for name, array in model.arrays().items()})
+    history = ring()
+    before = other.score(history)
+    np.testing.assert_array_equal(before, model.score(history))
+    # product 4 is gone, one is new in front, and its text is that of product 0
+    fitted = np.array([-1, 0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11])
+    texts = ["red apple", "red apple", "green pear", "blue plum", *(f"thing {i}" for i in range(8))]
+    other.align(fitted, catalogue(texts), tmp_path)
+    place = np.full(12, -1)
+    place[fitted[1:]] = np.arange(1, 12)
+    kept = place[history.product] >= 0
+    counts = np.bincount(history.customer[kept], minlength=history.customers)
+    steps = np.concatenate([np.arange(count) for count in counts])
+    columns = (history.evidence, history.targets, history.first_at, history.last_at, history.event)
+    moved = History(
+        history.customers,
+        12,
+        np.concatenate([[0], np.cumsum(counts)]),
+        place[history.product[kept]].astype(np.int32),
+        steps,
+        *(column[kept] for column in columns),
+    )
+    after = other.score(moved)
+    same = np.flatnonzero((counts == np.diff(history.indptr)) & (counts > 0))
+    order = np.argsort(before[same][:, fitted[1:]], axis=1)
+    np.testing.assert_array_equal(np.take_along_axis(after[same][:, 1:], order, 1), np.sort(after[same][:, 1:], axis=1))
+    new, old = other.weights["products"][0], other.weights["products"][1]
+    assert torch.cosine_similarity(new, old, dim=0) > 0.8, "a new product is expected where products of its words are"
+
+
+def test_a_shop_without_texts_expects_nothing_of_new_products(model, tmp_path):
+    other = SequenceModel(SMALL)
+    other.restore({name: array.copy() for name, array in model.arrays().items()})
+    other.align(np.array([*range(12), -1]), catalogue([""] * 13), tmp_path)
+    history = ring()
+    wider = History(history.customers, 13, *(getattr(history, name) for name in list(History.__dataclass_fields__)[2:]))
+    scores = other.score(wider)
+    assert (scores[:, 12] == 0).all() and (scores.max(1)[1:] == 1).all()
