@@ -265,7 +265,7 @@ class SequenceModel:
         return {name: weight.numpy() for name, weight in self.weights.items()}
 
     def restore(self, arrays: Arrays) -> None:
-        self.weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        self.weights = {name: torch.from_numpy(arrays[name]) for name in self._start(0)}
 
     def align(self, fitted: np.ndarray, catalogue: Catalogue, cache: Path) -> None:
         products = self.weights["products"]

@@ -110,6 +110,24 @@ def test_it_is_taken_up_as_it_was_left_and_follows_the_catalogue(model, tmp_path
     assert torch.cosine_similarity(new, old, dim=0) > 0.8, "a new product is expected where products of its words are"
 
 
+def test_a_fit_may_go_on_from_one_that_was_kept(model, tmp_path):
+    kept = SequenceModel(SMALL)
+    kept.restore({name: array.copy() for name, array in sorted(model.arrays().items())})
+    found = []
+    for earlier in (model, kept):
+        other = SequenceModel(SMALL)
+        other.fit(Training(catalogue([""] * 12), ring(), np.ones(12), tmp_path, [earlier]))
+        found.append(other.score(ring()))
+    np.testing.assert_array_equal(found[0], found[1])
+    asked = np.flatnonzero(np.diff(ring().indptr))
+    assert (found[0][asked].argmax(1) == (ring().product[ring().indptr[asked]] + 1) % 12).mean() > 0.9
+
+
+def test_few_customers_teach_nothing(tmp_path):
+    model = learned(SMALL.model_copy(update={"sequence_min_customers": 1000}), tmp_path)
+    assert not model.score(ring()).any()
+
+
 def test_a_shop_without_texts_expects_nothing_of_new_products(model, tmp_path):
     other = SequenceModel(SMALL)
     other.restore({name: array.copy() for name, array in model.arrays().items()})
