@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     )
     list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
     language: Literal["en", "zh"] = Field("en", description="Language of the reasons in the lists: English or Chinese.")
+    exploration_share: float = Field(
+        0, ge=0, le=0.5, description="Share of a list's places kept for new products, drawn by chance; one place at least, unless it is 0."
+    )
+    new_product_days: int = Field(14, ge=0, le=3650, description="Days for which a product counts as new; one nobody knows always does.")
     similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
     diversity: float = Field(
         0.0,

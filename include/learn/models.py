@@ -39,6 +39,8 @@ def recommender_config(settings: Settings) -> RecommenderConfig:
     return RecommenderConfig(
         list_length=settings.list_length,
         language=settings.language,
+        exploration_share=settings.exploration_share,
+        new_product_days=settings.new_product_days,
         similar_length=settings.similar_length,
         diversity=settings.diversity,
         category_lists=settings.category_lists,

@@ -177,6 +177,9 @@ def _recommendations(night: Night, recommends: bool) -> TableChecks:
     _limit_checks(checks, night, "customer_id", CUSTOMERS)
     if recommends:
         checks.no_rows("pins_at_their_places", "stop", _misplaced_pins(night))
+    checks.between("propensity", 0, 1)
+    drawn = "propensity IS NULL OR propensity <= 0 OR strategy <> 'exploration' AND propensity <> 1"
+    checks.none_where("propensities_of_what_was_drawn", "stop", drawn, "strategy", "propensity")
     checks.none_where("reasons_say_something", "stop", "trim(reason) = '' OR trim(strategy) = ''", "strategy")
     _score_checks(checks, "customer_id")
     return checks

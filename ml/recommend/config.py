@@ -14,6 +14,8 @@ class RecommenderConfig(BaseModel):
 
     list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
     language: Literal["en", "zh"] = Field("en", description="Language of the reasons.")
+    exploration_share: float = Field(0, ge=0, le=0.5, description="Share of a list's places kept for new products, drawn by chance.")
+    new_product_days: int = Field(14, ge=0, le=3650, description="Days for which a product counts as new.")
     similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
     similar_text_products: int = Field(
         20_000, ge=1, description="Products whose texts one product is compared with; a larger catalogue is searched category by category."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from ml.recommend.blend import unit
 from ml.recommend.by_category import CategoryLists
+from ml.recommend.content import Content
+from ml.recommend.explore import Draws, Exploration
 from ml.recommend.reasons import Reasons
 from ml.recommend.rules import Rules
 from ml.recommend.scoring import Lists, Scorer, within
@@ -33,35 +35,55 @@ RECOMMENDATIONS = pa.schema(
         ("strategy", pa.string()),
         ("reason", pa.string()),
         ("because_product_id", pa.string()),
+        ("propensity", pa.float64()),
     ]
 )
 DEFAULTS = pa.schema([("segment", pa.string()), ("rank", pa.int32()), ("product_id", pa.string()), ("score", pa.float64())])
 
 
-def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: Path) -> dict[str, int]:
+@dataclass
+class _Block:
+    """Makes the lists of one block of customers when the scorer asks for them.
+
+    Attributes:
+        segment, age: (n,) as `Rules` wants them.
+        draws: the block's exploration, if any.
+        propensities: (n, k) afterwards, of what was drawn; NaN elsewhere.
+    """
+
+    rules: Rules
+    by_category: CategoryLists
+    customers: Customers
+    asked: History
+    segment: np.ndarray
+    age: np.ndarray
+    draws: Draws | None
+    propensities: np.ndarray = field(init=False)
+
+    def choose(self, total: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        self.rules.hide(total, self.segment, self.age)
+        self.by_category.add(self.customers, self.asked, total)
+        products, scores, self.propensities = self.rules.choose(total, k, self.segment, self.draws)
+        return products, scores
+
+
+def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, content: Content | None, out: Path) -> dict[str, int]:
     """Writes recommendations.parquet, recommendations_by_category.parquet and recommendations_default.parquet into the folder `out`;
     returns their rows.
 
     Customers with a history get their own lists. The others, and those without consent, get their segment's. The shop's rules hold
-    for all of them.
+    for all of them. New products are explored by their texts where the shop has a `content` model.
     """
     segments = snapshot.popularity(half_life_days, by_segment=True)
     for name in snapshot.segments():
         segments.setdefault(name, np.zeros_like(segments["all"]))
     reasons, rules = Reasons(snapshot.catalogue, snapshot.config.language), Rules.of(snapshot)
+    exploration = Exploration.of(snapshot, content)
     written = 0
     with (
         pq.ParquetWriter(out / "recommendations.parquet", RECOMMENDATIONS, compression="zstd") as writer,
         CategoryLists(snapshot.catalogue, snapshot.config, out) as by_category,
     ):
-
-        def choose(
-            part: Customers, asked: History, segment: np.ndarray, age: np.ndarray, total: np.ndarray, k: int
-        ) -> tuple[np.ndarray, np.ndarray]:
-            rules.hide(total, segment, age)
-            by_category.add(part, asked, total)
-            return rules.choose(total, k, segment)
-
         for customers in snapshot.windows(WINDOW):
             history, barred = snapshot.history(customers), snapshot.barred(customers)
             segment = rules.number(customers.segments)
@@ -74,10 +96,10 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, out: 
                 strangers = np.flatnonzero(np.diff(asked.indptr) == 0)
                 plain = is_in(part.segments, scorer.popular_segments)
                 instead = _segment_scores(part, strangers, segments)
-                kept = partial(choose, part, asked, segment[begin:end], age[begin:end])
-                ranked = scorer.rank(asked, within(barred, begin, end), snapshot.config.list_length, instead, kept, plain)
-                pinned = rules.is_pinned(segment[begin:end], ranked.products)
-                batch = _batch(snapshot, scorer, reasons, part, asked, ranked, instead, pinned)
+                draws = exploration.block(snapshot, part, asked) if exploration else None
+                block = _Block(rules, by_category, part, asked, segment[begin:end], age[begin:end], draws)
+                ranked = scorer.rank(asked, within(barred, begin, end), snapshot.config.list_length, instead, block.choose, plain)
+                batch = _batch(snapshot, scorer, reasons, block, ranked, instead)
                 writer.write_batch(batch)
                 written += len(batch)
     rows = {"recommendations": written, "recommendations_by_category": by_category.rows}
@@ -92,18 +114,9 @@ def _segment_scores(customers: Customers, strangers: np.ndarray, segments: Mappi
     return table[number.to_numpy(zero_copy_only=False)]
 
 
-def _batch(
-    snapshot: Snapshot,
-    scorer: Scorer,
-    reasons: Reasons,
-    customers: Customers,
-    asked: History,
-    ranked: Lists,
-    instead: np.ndarray,
-    pinned: np.ndarray,
-) -> pa.RecordBatch:
+def _batch(snapshot: Snapshot, scorer: Scorer, reasons: Reasons, block: _Block, ranked: Lists, instead: np.ndarray) -> pa.RecordBatch:
     """The rows of one block of customers, in the order of customer and rank."""
-    shown = np.isfinite(ranked.scores)
+    customers, asked, shown = block.customers, block.asked, np.isfinite(ranked.scores)
     row, place = np.nonzero(shown)
     products = ranked.products[shown]
     parts = ranked.parts[shown]
@@ -116,8 +129,10 @@ def _batch(
     of_segment = nobody & customers.segments.is_valid().to_numpy(zero_copy_only=False)[row]
     of_segment[of_segment] = instead[number[row[of_segment]], products[of_segment]] > 0
     strategies[of_segment] = "segment_popular"
-    strategies[pinned[shown]] = "pinned"
-    argued = contributed & ~pinned[shown]
+    pinned, propensity = block.rules.is_pinned(block.segment, ranked.products)[shown], block.propensities[shown]
+    drawn = ~np.isnan(propensity)
+    strategies[pinned], strategies[drawn] = "pinned", "exploration"
+    argued = contributed & ~pinned & ~drawn
     because, events = _because(scorer, asked, row, products, np.where(argued, part, -1))
     names = pa.array(strategies, pa.string())
     return pa.RecordBatch.from_arrays(
@@ -129,6 +144,7 @@ def _batch(
             names,
             reasons.sentences(names, products, because, events),
             snapshot.catalogue.ids.take(pa.array(np.maximum(because, 0), mask=because < 0)),
+            pa.array(np.where(drawn, propensity, 1.0)),
         ],
         schema=RECOMMENDATIONS,
     )
@@ -164,7 +180,7 @@ def _write_defaults(snapshot: Snapshot, scorer: Scorer, rules: Rules, segments: 
     total = unit(np.stack([segments[name] for name in names])) * scorer.demotion + scorer.filling
     segment = rules.number(pa.array(names))
     rules.hide(total, segment, age=np.zeros(len(names), np.int32))
-    products, scores = rules.choose(total, snapshot.config.list_length, segment)
+    products, scores, _ = rules.choose(total, snapshot.config.list_length, segment)
     row, place = np.nonzero(np.isfinite(scores))
     table = pa.Table.from_arrays(
         [

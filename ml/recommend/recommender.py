@@ -228,7 +228,8 @@ class Recommender(NightlyModel):
         self._follow(snapshot, cache)
         scorer = self._scorer(snapshot, snapshot.catalogue.available, self.choice)
         out.mkdir(parents=True, exist_ok=True)
-        rows = write_lists(snapshot, scorer, self.choice.half_life_days, out)
+        content = next((candidate for candidate in self.candidates if isinstance(candidate, Content)), None)
+        rows = write_lists(snapshot, scorer, self.choice.half_life_days, content, out)
         return rows | write_similar(snapshot, self.candidates, self._popularity(), out)
 
     # ---- keeping ---------------------------------------------------------------------------------------------------

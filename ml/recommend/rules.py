@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.recommend.explore import Draws
 from ml.recommend.snapshot import Snapshot
 from ml.recommend.topk import top_k
 
@@ -45,7 +47,7 @@ class Rules:
     most: np.ndarray
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> Rules:
+    def of(cls, snapshot: Snapshot) -> Self:
         """The rules of a snapshot; a snapshot without the file has none."""
         table = snapshot.rules()
         products, places = len(snapshot.catalogue), snapshot.config.list_length
@@ -104,34 +106,60 @@ class Rules:
         columns = np.flatnonzero(self.minimum_age)
         total[:, columns] = np.where(self.minimum_age[columns] > age[:, None], -np.inf, total[:, columns])
 
-    def choose(self, total: np.ndarray, k: int, segment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def choose(
+        self, total: np.ndarray, k: int, segment: np.ndarray, draws: Draws | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The best lists within the limits, with the pins at their places: `top_k` for n customers of whom each has rules of its own.
 
         A list is filled from the best product down, past those of which it holds enough: of all lists that keep the limits, the one
-        that a shopper who reads from the top likes best. It is shorter than k only where every other product is refused.
+        that a shopper who reads from the top likes best. It is shorter than k only where every other product is refused. Places that
+        are kept for exploration are drawn after the others are filled, so that the others do not depend on chance; where nothing can
+        be drawn they are filled as usual.
 
         Args:
             total: (n, P) float32 scores, -inf where a product may not be shown; overwritten.
             k: places.
             segment: (n,) from `number`.
+            draws: the customers' exploration, if any.
 
         Returns:
-            (n, k) product numbers and scores, falling; a score of -inf marks a place that nothing may fill. A pinned product has at
-            least the score of the product after it.
+            (n, k) product numbers, scores, which fall, and propensities; a score of -inf marks a place that nothing may fill. A
+            product that was pinned or drawn has at least the score of the product after it. The propensity of a draw is its
+            probability; NaN elsewhere.
         """
-        if self.pins.shape[1] == 0 and self.limits.shape[1] == 0:
-            return top_k(total, k)
+        if self.pins.shape[1] == 0 and self.limits.shape[1] == 0 and draws is None:
+            products, scores = top_k(total, k)
+            return products, scores, np.full(products.shape, np.nan)
         k = min(k, total.shape[1])
-        pins = self._pinned(total, segment)
-        pinned = pins >= 0
-        pin_scores = np.where(pinned, np.take_along_axis(total, np.maximum(pins, 0), 1), -np.inf)
+        fixed = _Fixed.places(len(total), max(k, self.pins.shape[1]))
         held = np.zeros((len(total), self.most.shape[1]), np.int16)
+        pins = self._pinned(total, segment)
         for place in range(pins.shape[1]):
-            rows = np.flatnonzero(pinned[:, place])
-            total[rows, pins[rows, place]] = -np.inf
-            _count(held, rows, self.limits[pins[rows, place]])
-        products, scores = self._fill(total, k - pinned.sum(axis=1), segment, held, k)
-        return _interleave(pins, pin_scores, products, scores)
+            self._fix(fixed, held, total, place, pins[:, place], np.full(len(total), np.nan))
+        filled = _Filled.nothing(len(total), k)
+        free = k - (fixed.products >= 0).sum(axis=1)
+        if draws is None:
+            self._fill(filled, held, total, free, segment)
+        else:
+            places = [place for place in draws.places if place < k]
+            kept = (fixed.products[:, places] < 0).sum(axis=1)
+            self._fill(filled, held, total, free - kept, segment)
+            for turn, place in enumerate(places):
+                allowed = np.isfinite(total[:, draws.products]) & (fixed.products[:, place] < 0)[:, None]
+                for group in self.limits[draws.products].T:
+                    allowed &= held[:, group] < self.most[segment][:, group]
+                drawn, propensity = draws.draw(turn, allowed)
+                self._fix(fixed, held, total, int(place), np.where(drawn >= 0, draws.products[drawn], -1), propensity)
+            self._fill(filled, held, total, k - (fixed.products >= 0).sum(axis=1), segment)
+        return _interleave(fixed, filled)
+
+    def _fix(self, fixed: _Fixed, held: np.ndarray, total: np.ndarray, place: int, product: np.ndarray, propensity: np.ndarray) -> None:
+        """Gives each row's `product` (n,), where it is not -1, a place of its own."""
+        rows = np.flatnonzero(product >= 0)
+        fixed.products[rows, place], fixed.propensities[rows, place] = product[rows], propensity[rows]
+        fixed.scores[rows, place] = total[rows, product[rows]]
+        total[rows, product[rows]] = -np.inf
+        _count(held, rows, self.limits[product[rows]])
 
     def _pinned(self, total: np.ndarray, segment: np.ndarray) -> np.ndarray:
         """(n, places) the pinned products that each customer may be shown, -1 elsewhere."""
@@ -139,33 +167,56 @@ class Rules:
         shown = (pins >= 0) & np.isfinite(np.take_along_axis(total, np.maximum(pins, 0), 1))
         return np.where(shown, pins, -1)
 
-    def _fill(self, total: np.ndarray, wanted: np.ndarray, segment: np.ndarray, held: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Up to `wanted` (n,) products a row, best first, within the limits; `held` (n, G + 1) counts go on and are overwritten.
+    def _fill(self, filled: _Filled, held: np.ndarray, total: np.ndarray, wanted: np.ndarray, segment: np.ndarray) -> None:
+        """Goes on filling each row up to `wanted` (n,) products, best first, within the limits; `held` (n, G + 1) are the counts so far.
 
         In rounds: the best products of each row are looked at from the top, and what a row must not hold any more is taken out before
         the next. The first product of a round is always taken, so that k rounds are enough; one or two are usual.
         """
-        products, scores = np.zeros((len(total), k), np.int64), np.full((len(total), k), -np.inf, np.float32)
-        filled = np.zeros(len(total), np.int64)
-        active = np.flatnonzero(wanted > 0)
+        active = np.flatnonzero(filled.counts < wanted)
         while len(active):
-            looked_at, worth = top_k(total if len(active) == len(total) else total[active], LOOKED_AT * k)
+            looked_at, worth = top_k(total if len(active) == len(total) else total[active], LOOKED_AT * filled.products.shape[1])
             for place in range(looked_at.shape[1]):
-                product = looked_at[:, place]
+                judged = np.flatnonzero(np.isfinite(worth[:, place]) & (filled.counts[active] < wanted[active]))
+                rows, product = active[judged], looked_at[judged, place]
+                total[rows, product] = -np.inf
                 groups = self.limits[product]
-                room = (held[active[:, None], groups] < self.most[segment[active][:, None], groups]).all(axis=1)
-                taken = np.flatnonzero(room & np.isfinite(worth[:, place]) & (filled[active] < wanted[active]))
-                rows = active[taken]
-                products[rows, filled[rows]], scores[rows, filled[rows]] = product[taken], worth[taken, place]
-                filled[rows] += 1
-                _count(held, rows, groups[taken])
-            more = np.isfinite(worth[:, -1]) & (filled[active] < wanted[active])
-            total[active[:, None], looked_at] = -np.inf
-            active = active[more]
+                room = (held[rows[:, None], groups] < self.most[segment[rows][:, None], groups]).all(axis=1)
+                rows, judged, product = rows[room], judged[room], product[room]
+                filled.products[rows, filled.counts[rows]], filled.scores[rows, filled.counts[rows]] = product, worth[judged, place]
+                filled.counts[rows] += 1
+                _count(held, rows, groups[room])
+            active = active[np.isfinite(worth[:, -1]) & (filled.counts[active] < wanted[active])]
             enough = held[active] >= self.most[segment[active]]
             for group in self.limits.T:
                 total[active] = np.where(enough[:, group], -np.inf, total[active])
-        return products, scores
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """Products with a place of their own: (n, places) numbers, -1 where there is none, with their scores and propensities."""
+
+    products: np.ndarray
+    scores: np.ndarray
+    propensities: np.ndarray
+
+    @classmethod
+    def places(cls, rows: int, places: int) -> Self:
+        shape = (rows, places)
+        return cls(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32), np.full(shape, np.nan))
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """The other products of n lists, best first: (n, k) numbers and scores, of which the first `counts` (n,) are there."""
+
+    products: np.ndarray
+    scores: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def nothing(cls, rows: int, k: int) -> Self:
+        return cls(np.zeros((rows, k), np.int64), np.full((rows, k), -np.inf, np.float32), np.zeros(rows, np.int64))
 
 
 def _count(held: np.ndarray, rows: np.ndarray, groups: np.ndarray) -> None:
@@ -174,16 +225,13 @@ def _count(held: np.ndarray, rows: np.ndarray, groups: np.ndarray) -> None:
         held[rows, column] += 1
 
 
-def _interleave(pins: np.ndarray, pin_scores: np.ndarray, products: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pins at their places and the rest, in its order, around them; places that stay empty come last."""
-    n, k = products.shape
-    at_place = np.full((n, max(k, pins.shape[1])), -1, np.int64)
-    at_place[:, : pins.shape[1]] = pins
-    free = at_place < 0
+def _interleave(fixed: _Fixed, filled: _Filled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n, k) products, scores and propensities: the fixed at their places, the others in order around them, empty places last."""
+    k = filled.products.shape[1]
+    free = fixed.products < 0
     turn = np.clip(np.cumsum(free, axis=1) - 1, 0, k - 1)
-    worth = np.where(free, np.take_along_axis(scores, turn, 1), np.float32(-np.inf))
-    worth[:, : pins.shape[1]][pins >= 0] = pin_scores[pins >= 0]
-    chosen = np.where(free, np.take_along_axis(products, turn, 1), at_place)
-    order = np.argsort(~np.isfinite(worth), axis=1, kind="stable")[:, :k]
-    chosen, worth = np.take_along_axis(chosen, order, 1), np.take_along_axis(worth, order, 1)
-    return chosen, np.maximum.accumulate(worth[:, ::-1], axis=1)[:, ::-1]
+    products = np.where(free, np.take_along_axis(filled.products, turn, 1), fixed.products)
+    scores = np.where(free, np.take_along_axis(filled.scores, turn, 1), fixed.scores)
+    order = np.argsort(~np.isfinite(scores), axis=1, kind="stable")[:, :k]
+    products, scores, propensities = (np.take_along_axis(values, order, 1) for values in (products, scores, fixed.propensities))
+    return products, np.maximum.accumulate(scores[:, ::-1], axis=1)[:, ::-1], propensities

@@ -138,8 +138,9 @@ class Snapshot:
         numbers = np.arange(len(self.catalogue), dtype=np.int32)
         known_at = self.catalogue.known_at
         self._db.register("catalogue", pa.table({"product_id": self.catalogue.ids, "product": numbers, "known_at": known_at}))
-        rows = self._db.execute("select split, starts_at from read_parquet(?)", [self._file("splits")]).fetchall()
-        self._starts_at: dict[str, datetime] = dict(rows)
+        rows = self._db.execute("select split, starts_at, ends_at from read_parquet(?)", [self._file("splits")]).fetchall()
+        self._starts_at: dict[str, datetime] = {split: starts_at for split, starts_at, _ in rows}
+        self.as_of: datetime = max(ends_at for *_, ends_at in rows)
 
     def _file(self, name: str) -> str:
         return str(self.folder / f"{name}.parquet")
@@ -321,6 +322,24 @@ class Snapshot:
         """(n,) the highest minimum age that each customer has reached, years; 0 where the age is unknown."""
         query = "select customer, reached_age from read_parquet(?) join asked using (customer_id) order by customer"
         return np.asarray(self._about(customers, query, [self._file("customers")])["reached_age"], dtype=np.int32)
+
+    def chances(self, customers: Customers) -> np.ndarray:
+        """(n,) uint64 a random number for each customer, of the seed, the night and the customer's id alone."""
+        query = "select customer, md5_number_lower(customer_id || ? || ?) as chance from asked order by customer"
+        entry = self._about(customers, query, [f"/{self.config.seed}/", self.as_of.isoformat()])
+        return np.asarray(entry["chance"], dtype=np.uint64)
+
+    def new_products(self, days: int) -> np.ndarray:
+        """(F,) numbers of available products that came within the last `days`, or that nobody has done anything with yet."""
+        query = """
+            select product from read_parquet(?) join catalogue using (product_id)
+            where is_available and (
+                created_at >= ?::timestamp - to_days(?::integer)
+                or product_id not in (select product_id from read_parquet(?) where product_id is not null))
+            order by product
+        """
+        arguments = [self._file("products"), self.as_of, days, self._file("interactions")]
+        return np.asarray(self._db.execute(query, arguments).fetchnumpy()["product"], dtype=np.int64)
 
     def rules(self) -> dict[str, Any]:
         """The night's rules by column: rule_id, kind, product (its number), segment (NULL for everybody's), value."""

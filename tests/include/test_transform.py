@@ -27,7 +27,7 @@ LATE_EVENT = "event_id,event_type,occurred_at,customer_id,product_id\nlate,view,
 # What models and gates leave for the serving stage, as SELECTs.
 PREDICTIONS = {
     "recommendations": """SELECT 'c1' AS customer_id, 1 AS rank, 'p1' AS product_id, 0.5 AS score, 'knn' AS strategy, 'why' AS reason,
-        NULL AS because_product_id""",
+        NULL AS because_product_id, 1.0 AS propensity""",
     "review_sentiment": """SELECT review_id, product_id, 'positive' AS sentiment, 0.9 AS score, 0.0 AS p_negative, 0.1 AS p_neutral,
         0.9 AS p_positive, 'v1' AS model_version, text_hash FROM '{features}/reviews.parquet'""",
     "metrics_a": """SELECT 'a' AS model, 'champion' AS role, 'ndcg' AS metric, 0.1 AS value, NULL AS baseline, NULL AS baseline_value,

@@ -6,14 +6,22 @@ with predicted as (
         'score': 'double',
         'strategy': 'varchar',
         'reason': 'varchar',
-        'because_product_id': 'varchar'
+        'because_product_id': 'varchar',
+        'propensity': 'double'
     }) }}
 ),
 
 released as (
     select
-        *,
-        '{{ var("release_id") }}' as release_id
+        customer_id,
+        rank,
+        product_id,
+        score,
+        strategy,
+        reason,
+        because_product_id,
+        '{{ var("release_id") }}' as release_id,
+        propensity
     from predicted
 )
 

@@ -68,7 +68,8 @@ SERVING = {
     "recommendations": """
         SELECT 'c' || c AS customer_id, r::INTEGER AS rank, 'p' || (r + c % 11) AS product_id, 1.0::DOUBLE / r AS score,
             'collaborative' AS strategy,
-            'Because you bought p19' AS reason, 'p19' AS because_product_id FROM range({customers}) t(c), range(1, 6) u(r)""",
+            'Because you bought p19' AS reason, 'p19' AS because_product_id, 1.0::DOUBLE AS propensity
+        FROM range({customers}) t(c), range(1, 6) u(r)""",
     "recommendations_default": """
         SELECT 'all' AS segment, r::INTEGER AS rank, 'p' || r AS product_id, 1.0::DOUBLE / r AS score FROM range(1, 6) t(r)""",
     "recommendations_by_category": """
