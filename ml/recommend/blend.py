@@ -72,15 +72,24 @@ class Pool:
         rest = (torch.cat([getattr(pool, name) for pool in pools]) for name in ("bar", "wanted", "discontent", "ideal"))
         return cls(torch.cat([pool.scores for pool in pools], dim=1), *rest)
 
+    def only(self, kept: np.ndarray) -> Pool:
+        """Some of the (n,) customers."""
+        rows = torch.from_numpy(np.flatnonzero(kept))
+        return Pool(self.scores[:, rows], *(getattr(self, name)[rows] for name in ("bar", "wanted", "discontent", "ideal")))
+
     def total(self, weights: np.ndarray) -> torch.Tensor:
         """(n, m) weighted sums."""
         return torch.tensordot(torch.from_numpy(weights.astype(np.float32)), self.scores, dims=1)
 
     def ndcg(self, total: torch.Tensor, k: int) -> float:
         """Mean NDCG@k of ranking by (n, m) scores; a customer without attainable answers counts 0."""
+        return float(self.ndcgs(total, k).mean())
+
+    def ndcgs(self, total: torch.Tensor, k: int) -> torch.Tensor:
+        """(n,) NDCG@k of every customer."""
         top = (total + self.bar).topk(min(k, total.shape[1]), dim=1).indices
         gains = self.wanted.gather(1, top) @ torch.from_numpy(discounts(k)[: top.shape[1]])
-        return float(torch.where(self.ideal > 0, gains / self.ideal.clamp(min=1e-9), 0).mean())
+        return torch.where(self.ideal > 0, gains / self.ideal.clamp(min=1e-9), 0)
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,9 @@ class Choice:
         customers: how many customers it was decided on; 0 means that there were too few, and popularity serves alone.
         ndcg, popularity_ndcg: NDCG@10 of the blend and of popularity on them.
         popular_segments: segments that popularity served better; it serves them.
+        second_stage: whether trees order what the candidates bring, or the weights alone.
+        held_out: how many customers that was decided on, unknown to weights and trees; 0: there were too few.
+        held_out_ndcg, held_out_blend_ndcg: NDCG@10 on them with the trees and with the weights alone.
     """
 
     weights: Mapping[str, float]
@@ -103,6 +115,10 @@ class Choice:
     ndcg: float = 0.0
     popularity_ndcg: float = 0.0
     popular_segments: Sequence[str] = ()
+    second_stage: bool = False
+    held_out: int = 0
+    held_out_ndcg: float = 0.0
+    held_out_blend_ndcg: float = 0.0
 
 
 def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:

@@ -41,6 +41,10 @@ class RecommenderConfig(BaseModel):
     max_history: int = Field(500, ge=1, description="Most recent distinct products of a customer that are asked with.")
     knn_shrinkage: float = Field(10.0, ge=0, description="Customers in common that item-kNN wants before it trusts a cosine.")
     repeat_half_life_days: float = Field(60, gt=0, description="Days after which a purchase counts half for buying again.")
+    follow_days: float = Field(21, gt=0, description="Days after a purchase for which what usually follows it is offered.")
+    follow_pairs: int = Field(40, ge=1, description="Most later products that one purchase is held responsible for.")
+    follow_shrinkage: float = Field(5.0, ge=0, description="Purchases of a product from which what follows it is believed by half.")
+    interest_half_life_days: float = Field(7, gt=0, description="Days after which looking at a product counts half for buying it.")
     neighbours: int = Field(100, ge=1, description="Neighbours kept of a product by item-kNN and EASE.")
     ease_max_products: int = Field(
         14_000, ge=0, description="Products with behaviour up to which EASE is fitted; beyond, ALS, and transitions of so many."
@@ -67,6 +71,14 @@ class RecommenderConfig(BaseModel):
     sequence_min_customers: int = Field(2000, ge=1, description="Customers with two products or more that it needs to learn anything.")
     sequence_max_products: int = Field(30_000, ge=0, description="Products up to which the sequence model is fitted.")
     sequence_tokens: int = Field(10_000_000, ge=1, description="Most products read while learning; fewer epochs where the shop is large.")
+
+    ranker_pool: int = Field(100, ge=10, le=1000, description="Products of each customer that the second stage orders.")
+    ranker_rounds: int = Field(120, ge=1, le=2000, description="Trees of the second stage.")
+    ranker_leaves: int = Field(15, ge=2, le=255, description="Leaves of each of its trees.")
+    ranker_rate: float = Field(0.05, gt=0, le=1, description="What each of its trees adds.")
+    ranker_min_customers: int = Field(100, ge=3, description="Validation customers below which the blend stays without a second stage.")
+    ranker_customers: int = Field(1000, ge=1, description="Customers to learn the order from; with fewer, earlier days help.")
+    ranker_windows: int = Field(4, ge=1, le=20, description="Most stretches of days that the second stage learns from.")
 
     min_validation_customers: int = Field(20, ge=1, description="Validation customers below which popularity serves alone.")
     max_validation_customers: int = Field(2000, ge=1, description="Most customers the blend weights are chosen on; more are sampled.")

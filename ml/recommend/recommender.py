@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,19 +17,24 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.numpy import load_file, save_file
 
-from ml.nightly_model import EVERYTHING, Evaluation, NightlyModel, Split
+from ml.nightly_model import EVERYTHING, Evaluation, Metric, NightlyModel, Split
 from ml.recommend.als import Als
-from ml.recommend.blend import Choice, Pool, search, unit
+from ml.recommend.blend import Choice, search
 from ml.recommend.candidates import Candidate, Training
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.content import Content
 from ml.recommend.ease import Ease
+from ml.recommend.facts import Facts
+from ml.recommend.follow import Follow
+from ml.recommend.interest import Interest
 from ml.recommend.item_knn import ItemKnn
 from ml.recommend.judge import K, judge
 from ml.recommend.lists import write_lists
 from ml.recommend.popularity import CategoryPopularity, Popularity
+from ml.recommend.ranker import Ranker, Rows, SecondStage
+from ml.recommend.rehearsal import earlier, known_before, pool_before, rehearse
 from ml.recommend.repeat import Repeat
-from ml.recommend.scoring import Scorer, within
+from ml.recommend.scoring import Scorer
 from ml.recommend.segments import worse_than_popularity
 from ml.recommend.sequence import SequenceModel
 from ml.recommend.similar import write_similar
@@ -38,9 +43,22 @@ from ml.recommend.transitions import Transitions
 
 log = logging.getLogger(__name__)
 
-CANDIDATES: tuple[type[Candidate], ...] = (Popularity, CategoryPopularity, ItemKnn, Ease, Transitions, SequenceModel, Als, Content, Repeat)
+CANDIDATES: tuple[type[Candidate], ...] = (
+    Popularity,
+    CategoryPopularity,
+    ItemKnn,
+    Ease,
+    Transitions,
+    SequenceModel,
+    Als,
+    Content,
+    Repeat,
+    Follow,
+    Interest,
+)
 # kept whatever their weight: popularity fills lists up, the other two find similar products
 ALWAYS = (Popularity.name, ItemKnn.name, Content.name)
+HELD_OUT = 3  # every third customer decides between blend and second stage
 HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 365.0)
 
 
@@ -55,6 +73,8 @@ class Recommender(NightlyModel):
         self.products = pa.array([], pa.string())
         self.candidates: list[Candidate] = []
         self._rehearsed: list[Candidate] = []
+        self.ranker: Ranker | None = None
+        self._learned: list[Rows] = []
 
     def _popularity_alone(self) -> Choice:
         return Choice(weights={Popularity.name: 1.0}, penalty=0.0, half_life_days=self.config.half_life_days)
@@ -74,16 +94,16 @@ class Recommender(NightlyModel):
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         if warm_start is not None and tuple(splits) == EVERYTHING:
-            self.choice = warm_start.choice
+            self.choice, self.ranker = warm_start.choice, warm_start._ranker_of_everything(snapshot, cache)
             self._rehearsed = warm_start.candidates if warm_start.products.equals(snapshot.catalogue.ids) else []
         elif "validation" in splits:
             self.choice = self._choose(snapshot, cache)
         else:
             self.choice = self._popularity_alone()
         self.products = snapshot.catalogue.ids
-        names = {*self.choice.weights, *ALWAYS}
-        earlier, self._rehearsed = self._rehearsed, []
-        self.candidates = self._fitted(snapshot, cache, snapshot.end_of(splits), self.choice.half_life_days, names, earlier)
+        names = None if self.choice.second_stage else {*self.choice.weights, *ALWAYS}
+        rehearsed, self._rehearsed = self._rehearsed, []
+        self.candidates = self._fitted(snapshot, cache, snapshot.end_of(splits), self.choice.half_life_days, names, rehearsed)
 
     def _fitted(
         self,
@@ -110,7 +130,7 @@ class Recommender(NightlyModel):
         return fitted
 
     def _choose(self, snapshot: Snapshot, cache: Path) -> Choice:
-        """The half-life of popularity first, then the blend, both by NDCG on validation customers."""
+        """The half-life of popularity first, then the blend, both by NDCG on validation customers; then whether a second stage beats it."""
         exam = snapshot.rehearsal()
         customers = snapshot.examined(exam, self.config.max_validation_customers)
         if len(customers) < self.config.min_validation_customers:
@@ -118,27 +138,79 @@ class Recommender(NightlyModel):
             return self._popularity_alone()
         half_life, popularity_ndcg = self._best_half_life(snapshot, exam)
         self._rehearsed = candidates = self._fitted(snapshot, cache, exam.starts_at, half_life)
-        pool = self._pool(snapshot, exam, candidates)
-        weights, penalty, ndcg = search(pool, start=0, k=K)
+        pool, rows = rehearse(snapshot, exam, candidates, self.config)
+        judged_apart = len(customers) >= self.config.ranker_min_customers
+        held = np.arange(len(customers)) % HELD_OUT == 0 if judged_apart else np.zeros(len(customers), dtype=bool)
+        weights, penalty, ndcg = search(pool.only(~held), start=0, k=K)
         named = {candidate.name: round(float(weight), 4) for candidate, weight in zip(candidates, weights, strict=True) if weight > 0}
         log.info(
             "blend: %s, penalty %s, NDCG@%d %.4f, popularity %.4f on %d customers", named, penalty, K, ndcg, popularity_ndcg, len(customers)
         )
         choice = Choice(named, penalty, half_life, len(customers), ndcg, popularity_ndcg)
-        return replace(choice, popular_segments=self._worse_segments(snapshot, exam, candidates, choice))
+        trial = None
+        if judged_apart:
+            apart = pool.only(held)
+            blend_ndcg = apart.ndcg(apart.total(weights) * (1 - penalty * apart.discontent), K)
+            self._learned = [rows, *self._earlier_rows(snapshot, exam, cache, half_life, len(customers))]
+            trial, found = self._second_stage(rows.only(held), blend_ndcg)
+            choice = replace(choice, **found)
+        return replace(choice, popular_segments=self._worse_segments(snapshot, exam, candidates, choice, trial, held))
 
-    def _worse_segments(self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], choice: Choice) -> list[str]:
-        """The segments that a choice serves worse than popularity on the exam's customers, asked of the candidates it was made with."""
+    def _worse_segments(
+        self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], choice: Choice, ranker: Ranker | None, held: np.ndarray
+    ) -> list[str]:
+        """The segments that a choice serves worse than popularity on the exam's customers, asked of the candidates it was made with; a
+        second stage on those customers alone that were held out from it."""
         if exam.split is None:  # too young a shop to know of segments
             return []
-        known, popularity = self._known(snapshot, exam), self._popularity_alone()
-        model = self._scorer(snapshot, known, choice, candidates)
+        known, popularity = known_before(snapshot, exam), self._popularity_alone()
+        facts = Facts.read(snapshot, exam.starts_at) if ranker else None
+        model = self._scorer(snapshot, known, choice, candidates, ranker, facts)
         baselines = {"popularity": self._scorer(snapshot, known, popularity, candidates)}
         evaluation = judge(snapshot, exam, exam.split, model, baselines, self.config.max_validation_customers)
         segments = snapshot.segments_before(snapshot.examined(exam, self.config.max_validation_customers), exam)
+        if ranker:
+            scores = {name: values[held] for name, values in evaluation.baselines.items()}
+            evaluation = replace(evaluation, unit_scores=evaluation.unit_scores[held], baselines=scores)
+            segments = segments.filter(pa.array(held))
         worse = worse_than_popularity(evaluation, segments, self.config.min_validation_customers)
         log.info("segments: popularity serves %s", ", ".join(worse) or "none of its own")
         return worse
+
+    def _second_stage(self, held_out: Rows, blend_ndcg: float) -> tuple[Ranker | None, dict[str, Any]]:
+        """A ranker that does not know the customers held out, and what the choice says of the second stage; it is kept where it ranks
+        those better, whom the weights do not know either."""
+        told = Rows.joined(self._learned)
+        trial = Ranker.fit(told.only(~np.isin(told.customers, held_out.customers)), self.config)
+        if trial is None:
+            return None, {}
+        ndcg = float(held_out.ndcg(trial.predict(held_out.names, held_out.table, self.config.threads), K).mean())
+        log.info("second stage: NDCG@%d %.4f, blend %.4f on %d customers held out", K, ndcg, blend_ndcg, len(held_out.sizes))
+        if ndcg > blend_ndcg:
+            self.ranker = Ranker.fit(told, self.config)
+        chosen = self.ranker is not None
+        figures = {"held_out": len(held_out.sizes), "held_out_ndcg": ndcg, "held_out_blend_ndcg": blend_ndcg}
+        return trial if chosen else None, {"second_stage": chosen, **figures}
+
+    def _earlier_rows(self, snapshot: Snapshot, exam: Exam, cache: Path, half_life: float, customers: int) -> Iterator[Rows]:
+        """Rows of earlier days, each by candidates fitted before them, as far as the customers are too few without."""
+        for _, before in zip(range(self.config.ranker_windows - 1), earlier(snapshot, exam), strict=False):
+            if customers >= self.config.ranker_customers:
+                return
+            if not len(snapshot.examined(before, 1)):
+                continue
+            _, rows = rehearse(snapshot, before, self._fitted(snapshot, cache, before.starts_at, half_life), self.config)
+            customers += len(rows.sizes)
+            yield rows
+
+    def _ranker_of_everything(self, snapshot: Snapshot, cache: Path) -> Ranker | None:
+        """The second stage after the test days have been learned from too, asked of this model, which has not seen them."""
+        exam = snapshot.exam("test")
+        if self.ranker is None or not self._learned or not len(snapshot.examined(exam, 1)):
+            return self.ranker
+        self._follow(snapshot, cache)
+        _, rows = rehearse(snapshot, exam, self.candidates, self.config)
+        return Ranker.fit(Rows.joined([rows, *self._learned]), self.config)
 
     def _best_half_life(self, snapshot: Snapshot, exam: Exam) -> tuple[float, float]:
         """The half-life whose popularity ranks best, and its NDCG."""
@@ -148,44 +220,34 @@ class Recommender(NightlyModel):
             popularity = Popularity(self.config)
             popularity.worth = snapshot.popularity(half_life, exam.starts_at)["all"]
             popularities.append(popularity)
-        pool = self._pool(snapshot, exam, popularities)
+        pool = pool_before(snapshot, exam, popularities, self.config)
         values = [pool.ndcg(scores, K) for scores in pool.scores]
         best = int(np.argmax(values))
         return tried[best], values[best]
 
-    def _pool(self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate]) -> Pool:
-        """What the blend is chosen on: the exam's customers, asked with their histories before it."""
-        customers = snapshot.examined(exam, self.config.max_validation_customers)
-        history = snapshot.history(customers, exam.starts_at)
-        owned, answers = snapshot.owned(customers, exam.starts_at), snapshot.labels(customers, exam)
-        known = self._known(snapshot, exam)
-        scorer = Scorer(candidates, np.ones(len(candidates)), np.ones(len(known)), np.zeros(len(known)), known, self.config)
-        pools = []
-        for begin, end in scorer.blocks(len(customers)):
-            asked = history.rows(begin, end)
-            allowed = np.tile(known, (end - begin, 1))
-            allowed[within(owned, begin, end)] = False
-            wanted = np.zeros_like(allowed)
-            wanted[within(answers, begin, end)] = True
-            scores = [unit(candidate.score(asked)) for candidate in candidates]
-            pools.append(Pool.of(scores, allowed, wanted, snapshot.catalogue.discontent, K))
-        return Pool.joined(pools)
-
-    @staticmethod
-    def _known(snapshot: Snapshot, exam: Exam) -> np.ndarray:
-        """(P,) products known before the exam."""
-        return snapshot.catalogue.known_at < np.datetime64(exam.starts_at, "us").astype(np.int64)
-
     # ---- asking ----------------------------------------------------------------------------------------------------
-    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, choice: Choice, fitted: Sequence[Candidate] = ()) -> Scorer:
-        """Asks the candidates by a choice: those given, or the model's own. Popularity alone is left as it is."""
+    def _scorer(
+        self,
+        snapshot: Snapshot,
+        allowed: np.ndarray,
+        choice: Choice,
+        fitted: Sequence[Candidate] = (),
+        ranker: Ranker | None = None,
+        facts: Facts | None = None,
+    ) -> Scorer:
+        """Asks the candidates by a choice: those given, or the model's own. Popularity alone is left as it is. A ranker orders what all of
+        them bring, by facts as of the moment that will be asked about."""
         fitted = fitted or self.candidates
         popularity = next(candidate.worth for candidate in fitted if type(candidate) is Popularity)
         category = snapshot.catalogue.category if set(choice.weights) != {Popularity.name} else None
-        candidates = [candidate for candidate in fitted if choice.weights.get(candidate.name, 0) > 0]
-        weights = np.array([choice.weights[candidate.name] for candidate in candidates])
+        candidates, second = [candidate for candidate in fitted if choice.weights.get(candidate.name, 0) > 0], None
+        if ranker is not None and facts is not None:
+            candidates = list(fitted)
+            names = [candidate.name for candidate in candidates]
+            second = SecondStage(ranker, names, snapshot.catalogue, facts, self.config.threads)
+        weights = np.array([choice.weights.get(candidate.name, 0) for candidate in candidates])
         demotion = (1 - choice.penalty * snapshot.catalogue.discontent).astype(np.float32)
-        return Scorer(candidates, weights, demotion, popularity, allowed, self.config, category, choice.popular_segments)
+        return Scorer(candidates, weights, demotion, popularity, allowed, self.config, category, choice.popular_segments, second)
 
     def _popularity(self) -> np.ndarray:
         return next(c.worth for c in self.candidates if type(c) is Popularity)
@@ -206,13 +268,23 @@ class Recommender(NightlyModel):
         snapshot = Snapshot(features, self.config)
         self._follow(snapshot, cache)
         exam = snapshot.exam(split)
-        known = self._known(snapshot, exam)
-        model = self._scorer(snapshot, known, self.choice)
+        known = known_before(snapshot, exam)
+        model = self._scorer(snapshot, known, self.choice, ranker=self.ranker, facts=Facts.read(snapshot, exam.starts_at))
         baselines = {
             "popularity": self._scorer(snapshot, known, self._popularity_alone()),
             "popularity_7_days": self._lately(snapshot, exam, known),
         }
-        return judge(snapshot, exam, split, model, baselines, self.config.max_judged_customers)
+        judged = judge(snapshot, exam, split, model, baselines, self.config.max_judged_customers)
+        return replace(judged, metrics=[*judged.metrics, *self._choice_metrics()])
+
+    def _choice_metrics(self) -> list[Metric]:
+        """What the choice of the second stage was made on."""
+        if not self.choice.held_out:
+            return []
+        return [
+            Metric("second_stage", float(self.choice.second_stage)),
+            Metric(f"validation_ndcg@{K}", self.choice.held_out_ndcg, "blend", self.choice.held_out_blend_ndcg),
+        ]
 
     def _lately(self, snapshot: Snapshot, exam: Exam, allowed: np.ndarray) -> Scorer:
         """What everybody wanted in the week before the exam, then what is popular: the usual baseline of splits by time."""
@@ -226,7 +298,7 @@ class Recommender(NightlyModel):
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         self._follow(snapshot, cache)
-        scorer = self._scorer(snapshot, snapshot.catalogue.available, self.choice)
+        scorer = self._scorer(snapshot, snapshot.catalogue.available, self.choice, ranker=self.ranker, facts=Facts.read(snapshot, None))
         out.mkdir(parents=True, exist_ok=True)
         content = next((candidate for candidate in self.candidates if isinstance(candidate, Content)), None)
         rows = write_lists(snapshot, scorer, self.choice.half_life_days, content, out)
@@ -234,10 +306,12 @@ class Recommender(NightlyModel):
 
     # ---- keeping ---------------------------------------------------------------------------------------------------
     def save(self, folder: Path) -> None:
-        """config.json, choice.json, products.parquet and one safetensors file a candidate."""
+        """config.json, choice.json, products.parquet, one safetensors file a candidate, and ranker.txt where there is a second stage."""
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2))
         (folder / "choice.json").write_text(json.dumps(asdict(self.choice), indent=2))
         pq.write_table(pa.table({"product_id": self.products}), folder / "products.parquet")
+        if self.ranker is not None:
+            self.ranker.save(folder / "ranker.txt")
         for candidate in self.candidates:
             save_file({k: np.ascontiguousarray(v) for k, v in candidate.arrays().items()}, folder / f"{candidate.name}.safetensors")
 
@@ -247,6 +321,8 @@ class Recommender(NightlyModel):
         model = cls(RecommenderConfig.model_validate_json((folder / "config.json").read_text()))
         model.choice = Choice(**json.loads((folder / "choice.json").read_text()))
         model.products = cast(pa.StringArray, pq.read_table(folder / "products.parquet")["product_id"].combine_chunks())
+        if model.choice.second_stage:
+            model.ranker = Ranker.load(folder / "ranker.txt")
         for kind in CANDIDATES:
             file = folder / f"{kind.name}.safetensors"
             if file.exists():

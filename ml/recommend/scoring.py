@@ -12,11 +12,13 @@ from ml.recommend.blend import unit
 from ml.recommend.candidates import Candidate
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.diversity import diversify
+from ml.recommend.ranker import SecondStage, pool_of
 from ml.recommend.snapshot import History
 from ml.recommend.topk import top_k
 
 # so little that it decides only where no candidate has anything to say
 FILL = 1e-4
+LEAST_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Scorer:
         config: sizes of the blocks, and how much variety is wanted.
         category: (P,) numbers that lists shall vary in; None leaves them as they are.
         popular_segments: customers of these get popularity alone; whoever asks says who they are.
+        second: orders the best of all candidates anew; None where the weights alone decide.
     """
 
     candidates: Sequence[Candidate]
@@ -56,14 +59,12 @@ class Scorer:
     config: RecommenderConfig
     category: np.ndarray | None = None
     popular_segments: Sequence[str] = ()
+    second: SecondStage | None = None
 
     @cached_property
     def filling(self) -> np.ndarray:
         """(P,) float32 in (0, FILL], falling strictly with popularity, then with the product number; -inf where nothing may be shown."""
-        count = len(self.popularity)
-        order = np.lexsort((np.arange(count), -self.popularity))
-        filling = np.empty(count, np.float32)
-        filling[order] = FILL * (count - np.arange(count)) / max(1, count)
+        filling = by_popularity(self.popularity)
         filling[~self.allowed] = -np.inf
         return filling
 
@@ -93,13 +94,11 @@ class Scorer:
             choose: makes lists of (n, P) scores, which it may overwrite, as `top_k` does.
             plain: (n,) whether the customer gets popularity alone.
         """
-        scores = [
-            unit(candidate.score(asked)) * np.float32(weight) for candidate, weight in zip(self.candidates, self.weights, strict=True)
-        ]
-        nobody = np.diff(asked.indptr) == 0
+        scores = [unit(candidate.score(asked)) for candidate in self.candidates]
+        nobody = strangers = np.diff(asked.indptr) == 0
         total = np.zeros((asked.customers, asked.products), np.float32)
-        for block in scores:
-            total += block
+        for block, weight in zip(scores, self.weights, strict=True):
+            total += block * np.float32(weight)
         if instead is not None:
             total[nobody] = instead
         total *= self.demotion
@@ -108,12 +107,36 @@ class Scorer:
             nobody = nobody | plain
         total += self.filling
         total[owned] = -np.inf
+        if self.second is not None:
+            ordered = np.ones(asked.customers, dtype=bool) if instead is None else ~strangers
+            self._order(self.second, asked, scores, total, ordered if plain is None else ordered & ~plain, k)
         if self.category is not None:
             diversify(total, self.category, self.config.diversity, k)
         products, best = choose(total, k)
-        parts = np.stack([np.take_along_axis(block, products, 1) for block in scores], axis=2)
+        # a candidate without a weight speaks in the second stage only
+        shares = np.maximum(self.weights, LEAST_SHARE) if self.second is not None else self.weights
+        parts = np.stack([np.take_along_axis(block, products, 1) for block in scores], axis=2) * shares.astype(np.float32)
         parts[nobody] = 0
         return Lists(products, best, parts)
+
+    def _order(
+        self, second: SecondStage, asked: History, scores: Sequence[np.ndarray], total: np.ndarray, ordered: np.ndarray, k: int
+    ) -> None:
+        """Puts the products that the second stage orders before all others: they score 1 to 2, the others half of what they did."""
+        bar = np.where(np.isfinite(total), self.filling, np.float32(-np.inf))
+        pool, live, pooled = pool_of(scores, bar, max(self.config.ranker_pool, k))
+        live &= ordered[:, None]
+        total[ordered] *= np.float32(0.5)
+        row, place = np.nonzero(live)
+        total[row, pool[row, place]] = 1 + second.order(asked, pool, live, pooled)
+
+
+def by_popularity(popularity: np.ndarray) -> np.ndarray:
+    """(P,) float32 in (0, FILL], falling strictly with popularity, then with the product number."""
+    count = len(popularity)
+    filling = np.empty(count, np.float32)
+    filling[np.lexsort((np.arange(count), -popularity))] = FILL * (count - np.arange(count)) / max(1, count)
+    return filling
 
 
 def within(pairs: tuple[np.ndarray, np.ndarray], begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ import scipy.sparse as sp
 from ml.nightly_model import Split
 from ml.recommend.config import RecommenderConfig
 
+HISTORY_COLUMNS = ("product", "steps", "evidence", "targets", "first_at", "last_at", "first_target_at", "last_target_at", "event")
 EVENT_TYPES = ("view", "cart", "wishlist", "recommendation_click", "purchase", "review")
 
 
@@ -30,7 +31,8 @@ class Catalogue:
 
     Attributes:
         ids, titles, categories, texts: (P,) strings; title and category may be NULL, text may be ''.
-        category: (P,) number of the category, -1 where there is none.
+        category, brand: (P,) numbers of the category and of the brand, -1 where there is none.
+        price: (P,) in the shop's currency, NaN where there is none.
         available, repeatable: (P,) booleans, as of the night.
         known_at: (P,) microseconds since 1970 from which the product is known to exist (first seen or created), 0 where unknown.
         discontent: (P,) in [0, 1], how unhappy its reviewers are beyond the shop's average; 0 where unknown.
@@ -41,6 +43,8 @@ class Catalogue:
     categories: pa.StringArray
     texts: pa.StringArray
     category: np.ndarray
+    brand: np.ndarray
+    price: np.ndarray
     available: np.ndarray
     repeatable: np.ndarray
     known_at: np.ndarray
@@ -72,17 +76,20 @@ class History:
 
     Attributes:
         customers, products: n and P.
+        moment: microseconds since 1970 of the moment.
         indptr: (n + 1,) where each customer's entries begin.
         product: (m,) product number.
         steps: (m,) how many products back, 0 the latest.
         evidence: (m,) sum of event weights.
         targets: (m,) how often the shop's target event (a purchase, say) happened.
         first_at, last_at: (m,) microseconds since 1970 of the first and the last event.
+        first_target_at, last_target_at: (m,) of the first and the last target event, 0 where there was none.
         event: (m,) number in EVENT_TYPES of the weightiest event.
     """
 
     customers: int
     products: int
+    moment: int
     indptr: np.ndarray
     product: np.ndarray
     steps: np.ndarray
@@ -90,6 +97,8 @@ class History:
     targets: np.ndarray
     first_at: np.ndarray
     last_at: np.ndarray
+    first_target_at: np.ndarray
+    last_target_at: np.ndarray
     event: np.ndarray
 
     @cached_property
@@ -104,8 +113,8 @@ class History:
     def rows(self, begin: int, end: int) -> Self:
         """The history of customers begin to end."""
         a, b = self.indptr[begin], self.indptr[end]
-        columns = ("product", "steps", "evidence", "targets", "first_at", "last_at", "event")
-        return type(self)(end - begin, self.products, self.indptr[begin : end + 1] - a, *(getattr(self, name)[a:b] for name in columns))
+        columns = (getattr(self, name)[a:b] for name in HISTORY_COLUMNS)
+        return type(self)(end - begin, self.products, self.moment, self.indptr[begin : end + 1] - a, *columns)
 
 
 @dataclass(frozen=True)
@@ -151,9 +160,26 @@ class Snapshot:
             return None
         return self._starts_at["test" if "validation" in splits else "validation"]
 
+    def moment(self, before: datetime | None) -> int:
+        """Microseconds since 1970 of a moment; None is the night's."""
+        return int(np.datetime64(before or self.as_of, "us").astype(np.int64))
+
     def exam(self, split: Split) -> Exam:
         """The questions of a split: its labels, asked with the history before it."""
         return Exam(self._starts_at[split], None, split)
+
+    def span(self, exam: Exam) -> tuple[datetime, datetime]:
+        """When an exam's answers begin and end."""
+        if exam.ends_at is not None:
+            return exam.starts_at, exam.ends_at
+        return exam.starts_at, self._starts_at["test"] if exam.split == "validation" else self.as_of
+
+    @cached_property
+    def first_at(self) -> datetime | None:
+        """The moment of the first interaction that choices may see; None where there is none."""
+        query = "select min(occurred_at) from read_parquet(?) where occurred_at < ?"
+        (first,) = self._db.execute(query, [self._file("interactions"), self._starts_at["test"]]).fetchone() or (None,)
+        return first
 
     def rehearsal(self) -> Exam:
         """The questions that choices are made on: the validation split, or, in a shop so young that less lies before it than in it,
@@ -173,7 +199,7 @@ class Snapshot:
                 from {sentiment}
             )
             select
-                product_id, title, category, coalesce(text, '') as text,
+                product_id, title, category, brand, price, coalesce(text, '') as text,
                 is_available, is_repeatable,
                 coalesce(epoch_us(least(created_at, first_seen_at)), 0) as known_at,
                 coalesce(greatest(avg(satisfaction) over () - satisfaction, 0), 0) as discontent
@@ -186,13 +212,14 @@ class Snapshot:
         files = [str(sentiment)] * present + [self._file("products")]
         table = self._db.execute(query.format(sentiment=judged), files).to_arrow_table().combine_chunks()
         column: dict[str, Any] = {name: _whole(table[name]) for name in table.column_names}
-        categories = column["category"].dictionary_encode()
         return Catalogue(
             ids=column["product_id"],
             titles=column["title"],
             categories=column["category"],
             texts=column["text"],
-            category=categories.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32),
+            category=_numbered(column["category"]),
+            brand=_numbered(column["brand"]),
+            price=column["price"].cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False),
             available=column["is_available"].fill_null(True).to_numpy(zero_copy_only=False),
             repeatable=column["is_repeatable"].fill_null(False).to_numpy(zero_copy_only=False),
             known_at=column["known_at"].to_numpy(),
@@ -260,6 +287,8 @@ class Snapshot:
                     count(*) filter (is_target) as targets,
                     min(occurred_at) as first_at,
                     max(occurred_at) as last_at,
+                    min(occurred_at) filter (is_target) as first_target_at,
+                    max(occurred_at) filter (is_target) as last_target_at,
                     arg_max(list_position(?, event_type) - 1, (event_weight, occurred_at, event_type)) as event
                 from read_parquet(?) join asked using (customer_id) join catalogue using (product_id)
                 where customer_id between ? and ? and occurred_at < coalesce(?, 'infinity'::timestamp)
@@ -271,7 +300,9 @@ class Snapshot:
             )
             select
                 customer, product, steps, evidence, targets,
-                epoch_us(first_at) as first_at, epoch_us(last_at) as last_at, coalesce(event, 0) as event
+                epoch_us(first_at) as first_at, epoch_us(last_at) as last_at,
+                coalesce(epoch_us(first_target_at), 0) as first_target_at, coalesce(epoch_us(last_target_at), 0) as last_target_at,
+                coalesce(event, 0) as event
             from ordered order by customer, steps
         """
         n, p = len(customers), len(self.catalogue)
@@ -282,6 +313,7 @@ class Snapshot:
         return History(
             customers=n,
             products=p,
+            moment=self.moment(before),
             indptr=indptr,
             product=entry["product"].astype(np.int32),
             steps=entry["steps"].astype(np.int32),
@@ -289,6 +321,8 @@ class Snapshot:
             targets=entry["targets"].astype(np.int32),
             first_at=entry["first_at"].astype(np.int64),
             last_at=entry["last_at"].astype(np.int64),
+            first_target_at=entry["first_target_at"].astype(np.int64),
+            last_target_at=entry["last_target_at"].astype(np.int64),
             event=entry["event"].astype(np.int8),
         )
 
@@ -413,6 +447,51 @@ class Snapshot:
         found = {"all": sums.sum(axis=0)} | {name: row for name, row in zip(names.tolist(), sums, strict=True) if name}
         return {name: row.astype(np.float32) for name, row in found.items()}
 
+    def product_sums(self, before: datetime | None = None) -> dict[str, np.ndarray]:
+        """Counts and sums of each product's events before a moment, {name: (P,)}: see `facts.Facts`; log_gaps is the sum of the logarithms
+        of the days between a customer's purchases of the product on different days, gaps their number."""
+        query = """
+            with events as (
+                select
+                    customer_id, product, cast(event_weight as decimal(18, 6)) as event_weight, is_target, cast(occurred_at as date) as day,
+                    epoch_us(occurred_at) > $moment - 7 * 86400000000 as is_of_7,
+                    epoch_us(occurred_at) > $moment - 30 * 86400000000 as is_of_30
+                from read_parquet($interactions) join catalogue using (product_id) where epoch_us(occurred_at) < $moment
+            ),
+            days as (select distinct product, customer_id, day from events where is_target),
+            gaps as (
+                select product, customer_id, day - lag(day) over (partition by product, customer_id order by day) as gap from days
+            ),
+            by_customer as (
+                select product, customer_id, count(gap) as gaps, sum(cast(ln(gap) as decimal(18, 6))) as log_gaps
+                from gaps group by product, customer_id
+            ),
+            bought as (
+                select
+                    product, count(*) as buyers, count(*) filter (gaps > 0) as repeat_buyers, sum(gaps) as gaps, sum(log_gaps) as log_gaps
+                from by_customer group by product
+            ),
+            wanted as (
+                select
+                    product,
+                    sum(event_weight) filter (is_of_7) as wanted_7,
+                    sum(event_weight) filter (is_of_30) as wanted_30,
+                    sum(event_weight) as wanted,
+                    count(*) filter (is_target and is_of_7) as bought_7,
+                    count(*) filter (is_target and is_of_30) as bought_30,
+                    count(*) filter (is_target) as bought
+                from events group by product
+            )
+            select columns(* exclude (product))::double, product from wanted left join bought using (product) order by product
+        """
+        arguments = {"moment": self.moment(before), "interactions": self._file("interactions")}
+        found = self._db.execute(query, arguments).fetchnumpy()
+        product = found.pop("product")
+        sums = {name: np.zeros(len(self.catalogue)) for name in found}
+        for name, values in found.items():
+            sums[name][product] = np.ma.filled(values, 0)
+        return sums
+
     def segments(self) -> list[str]:
         """The segments that customers are in, in the order of their names."""
         query = "select distinct segment from read_parquet(?) where segment is not null order by segment"
@@ -422,6 +501,11 @@ class Snapshot:
         """Runs a query that may join `asked`, the window's customer numbers by id."""
         self._db.register("asked", pa.table({"customer_id": customers.ids, "customer": np.arange(len(customers), dtype=np.int32)}))
         return self._db.execute(query, list(arguments)).fetchnumpy()
+
+
+def _numbered(names: pa.Array) -> np.ndarray:
+    """(n,) a number for each name, -1 for NULL."""
+    return names.cast(pa.string()).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

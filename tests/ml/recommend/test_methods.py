@@ -27,7 +27,7 @@ def history(wanted: np.ndarray) -> History:
     indptr = np.concatenate([[0], np.cumsum(wanted.sum(1))])
     steps = np.arange(len(rows)) - indptr[rows]
     ones = np.ones(len(rows))
-    return History(*wanted.shape, indptr, columns.astype(np.int32), steps, ones, ones, ones, ones, ones.astype(np.int8))
+    return History(*wanted.shape, 1, indptr, columns.astype(np.int32), steps, ones, ones, *[ones] * 4, ones.astype(np.int8))
 
 
 @pytest.fixture
@@ -65,7 +65,8 @@ def catalogue(texts: list[str]) -> Catalogue:
     """Products of which only the texts are known."""
     count = len(texts)
     names, nothing, flags = pa.array([f"p{i:02d}" for i in range(count)]), pa.nulls(count, pa.string()), np.ones(count, dtype=bool)
-    return Catalogue(names, nothing, nothing, pa.array(texts), np.full(count, -1), flags, ~flags, np.zeros(count), np.zeros(count))
+    none, zeros = np.full(count, -1), np.zeros(count)
+    return Catalogue(names, nothing, nothing, pa.array(texts), none, none, zeros, flags, ~flags, zeros, zeros)
 
 
 @pytest.mark.parametrize("worded", [False, True])

@@ -126,7 +126,7 @@ def test_a_kept_model_predicts_the_same(taste_shop, tmp_path, config, rows):
     model = fitted(taste_shop, tmp_path / "cache", config)
     (tmp_path / "kept").mkdir()
     model.save(tmp_path / "kept")
-    assert {path.suffix for path in (tmp_path / "kept").iterdir()} <= {".json", ".parquet", ".safetensors"}
+    assert {path.suffix for path in (tmp_path / "kept").iterdir()} <= {".json", ".parquet", ".safetensors", ".txt"}
     model.predict(taste_shop, tmp_path / "before", tmp_path / "cache")
     Recommender.load(tmp_path / "kept").predict(taste_shop, tmp_path / "after", tmp_path / "cache")
     for name in ("recommendations", "recommendations_default", "similar_products"):

@@ -1,0 +1,174 @@
+"""The second stage: gradient-boosted trees that order the best of all candidates (LambdaMART: Burges, From RankNet to LambdaRank to
+LambdaMART, 2010; LightGBM: Ke et al., 2017).
+
+It learns from days after its candidates' history and never from the rows they were fitted on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import lightgbm as lgb
+import numpy as np
+
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.facts import Facts
+from ml.recommend.metrics import discounts
+from ml.recommend.ranker_features import feature_table
+from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.topk import top_k
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the ranker learns from: the pools of some customers, one after the other.
+
+    Attributes:
+        names: (f,) features.
+        table: (r, f) float32.
+        wanted: (r,) whether the customer went on to want the product.
+        sizes: (n,) rows of each customer.
+        answers: (n,) how many products each customer went on to want, in the pool or not.
+        customers: (n,) their ids.
+    """
+
+    names: Sequence[str]
+    table: np.ndarray
+    wanted: np.ndarray
+    sizes: np.ndarray
+    answers: np.ndarray
+    customers: np.ndarray
+
+    def only(self, kept: np.ndarray) -> Self:
+        """The rows of the (n,) customers kept."""
+        rows = np.repeat(kept, self.sizes)
+        return type(self)(self.names, self.table[rows], self.wanted[rows], self.sizes[kept], self.answers[kept], self.customers[kept])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Several groups of customers as one."""
+        arrays = ("table", "wanted", "sizes", "answers", "customers")
+        return cls(parts[0].names, *(np.concatenate([getattr(part, name) for part in parts]) for name in arrays))
+
+    def ndcg(self, scores: np.ndarray, k: int) -> np.ndarray:
+        """(n,) NDCG@k of ordering each customer's rows by (r,) scores; of equal ones the earlier row."""
+        starts = np.concatenate([[0], np.cumsum(self.sizes)])[:-1]
+        customer = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        order = np.lexsort((-scores, customer))
+        rank = np.arange(len(order)) - starts[customer]
+        gain = np.where((rank < k) & self.wanted[order], 1 / np.log2(np.minimum(rank, k) + 2), 0)
+        ideal = np.cumsum(discounts(k))[np.clip(self.answers, 1, k) - 1]
+        return np.bincount(customer, weights=gain, minlength=len(self.sizes)) / ideal
+
+
+class Ranker:
+    """A LightGBM model, and the names of the features it was fitted on."""
+
+    def __init__(self, booster: lgb.Booster) -> None:
+        self.booster = booster
+
+    @classmethod
+    def fit(cls, rows: Rows, config: RecommenderConfig) -> Self | None:
+        """Trees fitted on the customers whose pools hold what they wanted; None where there are none.
+
+        The same rows and seed give the same trees, whatever the number of threads.
+        """
+        found = np.bincount(np.repeat(np.arange(len(rows.sizes)), rows.sizes), weights=rows.wanted, minlength=len(rows.sizes)) > 0
+        told = rows.only(found)
+        if not len(told.sizes):
+            return None
+        settings = {
+            "objective": "lambdarank",
+            "lambdarank_truncation_level": 20,
+            "learning_rate": config.ranker_rate,
+            "num_leaves": config.ranker_leaves,
+            "min_data_in_leaf": 50,
+            "lambda_l2": 5.0,
+            "feature_fraction": 0.5,
+            "bagging_fraction": 0.8,
+            "bagging_freq": 1,
+            "max_bin": 127,
+            "deterministic": True,
+            "force_row_wise": True,
+            "seed": config.seed,
+            "num_threads": config.threads,
+            "verbose": -1,
+        }
+        data = lgb.Dataset(told.table, told.wanted.astype(np.int8), group=told.sizes, feature_name=list(rows.names), free_raw_data=True)
+        return cls(lgb.train(settings, data, config.ranker_rounds))
+
+    def predict(self, names: Sequence[str], table: np.ndarray, threads: int) -> np.ndarray:
+        """(r,) float32 scores of (r, f) features; a feature the trees know and `names` does not is taken for unknown."""
+        if not len(table):
+            return np.empty(0, np.float32)
+        known = self.booster.feature_name()
+        if known != list(names):
+            place = {name: number for number, name in enumerate(names)}
+            table = np.column_stack([table[:, place[name]] if name in place else np.full(len(table), np.nan, np.float32) for name in known])
+        return np.asarray(self.booster.predict(table, num_threads=threads), dtype=np.float32)
+
+    def save(self, file: Path) -> None:
+        """The trees as LightGBM's own text."""
+        file.write_text(self.booster.model_to_string())
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """The trees as `save` left them.
+
+        Raises:
+            lightgbm.basic.LightGBMError: the file is not such a text.
+        """
+        return cls(lgb.Booster(model_str=file.read_text()))
+
+
+@dataclass(frozen=True)
+class SecondStage:
+    """A ranker with what it must know to be asked.
+
+    Attributes:
+        ranker: the trees.
+        names: of the candidates, in the order of their scores.
+        catalogue, facts: as of the moment of the histories it will be asked with.
+        threads: to predict with.
+    """
+
+    ranker: Ranker
+    names: Sequence[str]
+    catalogue: Catalogue
+    facts: Facts
+    threads: int
+
+    def order(self, asked: History, pool: np.ndarray, live: np.ndarray, scores: Sequence[np.ndarray]) -> np.ndarray:
+        """(live places,) float32 scores in (0, 1) of the products in question.
+
+        Args:
+            asked: histories of n customers.
+            pool: (n, m) product numbers.
+            live: (n, m) whether a place holds a product that may be shown.
+            scores: c times (n, m) unit scores.
+        """
+        names, table = feature_table(asked, pool, dict(zip(self.names, scores, strict=True)), self.catalogue, self.facts)
+        return 1 / (1 + np.exp(-self.ranker.predict(names, table[live.ravel()], self.threads)))
+
+
+def pool_of(scores: Sequence[np.ndarray], bar: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """The best products of each customer by the sum of what all candidates say, in the order of their numbers.
+
+    Args:
+        scores: c times (n, P) unit scores.
+        bar: (n, P) what orders products that no candidate scores, -inf where a product may not be shown.
+        size: places of the pool.
+
+    Returns:
+        (n, m) products, (n, m) whether each may be shown, and c times (n, m) unit scores.
+    """
+    total = bar.astype(np.float32, copy=True)
+    for block in scores:
+        total += block
+    best, worth = top_k(total, size)
+    order = np.argsort(best, axis=1, kind="stable")
+    best, live = np.take_along_axis(best, order, 1), np.isfinite(np.take_along_axis(worth, order, 1))
+    return best, live, [np.take_along_axis(block, best, 1) for block in scores]
