@@ -56,9 +56,9 @@
     [row_of_list.{{ column }} for row_of_list in {{ rows }}]
 {%- endmacro %}
 
-{# Keeps the groups of one bucket where a model is built bucket by bucket (config `buckets`), and all elsewhere. #}
-{% macro in_bucket(key, buckets) -%}
-    coalesce(hash({{ key }}) % {{ buckets }} = getvariable('bucket'), true)
+{# Keeps the groups of one bucket where a model is built bucket by bucket (config `bucketed_by`), and all elsewhere. #}
+{% macro in_bucket(key) -%}
+    coalesce(hash({{ key }}) % getvariable('buckets') = getvariable('bucket'), true)
 {%- endmacro %}
 
 {# A group's names and numbers as a JSON object in text, in the given order. #}

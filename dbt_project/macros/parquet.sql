@@ -1,30 +1,33 @@
 {# Writes a model to one Parquet file of the night's feature snapshot and puts a view over it. The adapter's own `external`
    goes through a table and puts a row of NULLs into an empty file; models must find an empty file empty.
 
-   Config `buckets` (see macro in_bucket) has the rows made in as many parts, one after the other, in bounded memory; they are
-   sorted by their first column, the key. #}
+   Config `bucketed_by` names the model whose rows decide how many parts (see macro in_bucket) the rows are made in, one after the
+   other, so that memory stays bounded; they are sorted by their first column, the key. #}
 {% materialization parquet, adapter='duckdb' -%}
     {%- set location = var('features_dir') ~ '/' ~ this.identifier ~ '.parquet' -%}
     {%- set view = this.incorporate(type='view') -%}
 
     {{ run_hooks(pre_hooks) }}
-    {%- set buckets = config.get('buckets') -%}
+    {%- set bucketed_by = config.get('bucketed_by') -%}
     {%- set selected = compiled_code -%}
-    {%- if buckets -%}
+    {%- if bucketed_by -%}
+        {%- set rows = run_query('select count(*) from ' ~ ref(bucketed_by)).columns[0].values()[0] | int -%}
+        {%- set buckets = 1 + rows // var('rows_a_bucket') -%}
+        {% do run_query('set variable buckets = ' ~ buckets) %}
         {%- set parts = this.identifier ~ '__parts' -%}
         {%- set selected = 'select * from ' ~ parts ~ ' order by 1' -%}
         {%- for bucket in range(buckets) %}
             {% do run_query('set variable bucket = ' ~ bucket) %}
             {% do run_query(('create or replace temporary table ' ~ parts ~ ' as ' if loop.first else 'insert into ' ~ parts ~ ' ') ~ compiled_code) %}
         {%- endfor %}
-        {% do run_query('reset variable bucket') %}
+        {% do run_query('reset variable bucket; reset variable buckets') %}
     {%- endif %}
     {% call statement('main') -%}
         copy (
         {{ selected }}
         ) to {{ quote(location) }} (format parquet, compression zstd)
     {%- endcall %}
-    {%- if buckets %}{% do run_query('drop table ' ~ parts) %}{% endif %}
+    {%- if bucketed_by %}{% do run_query('drop table ' ~ parts) %}{% endif %}
     {% call statement('view') -%}
         create or replace view {{ view }} as select * from read_parquet({{ quote(location) }})
     {%- endcall %}

@@ -1,13 +1,12 @@
 -- Lists of a whole shop at once do not fit into memory, and the engine cannot put them aside.
-{%- set buckets = 16 -%}
-{{ config(buckets=buckets) }}
+{{ config(bucketed_by='interactions') }}
 
 with grouped as (
     select
         customer_id,
         {{ last_rows(['occurred_at', 'product_id', 'event_type', 'split'], var('max_sequence_length')) }} as in_time
     from {{ ref('interactions') }}
-    where {{ in_bucket('customer_id', buckets) }}
+    where {{ in_bucket('customer_id') }}
     group by customer_id
 ),
 
