@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.bench_nights [demo] [second_day] [musical_instruments] [olist] ...
 
-second_day runs two nights of a made-up shop of 5,000 customers with a year behind it, one day apart.
+second_day runs two nights of a made-up shop of 25,000 customers with a year and ten million rows behind it, one day apart.
 Memory is the sum over the night's process and all its children, looked at five times a second. Real shops' data are read from the
 folder NIGHTSHELF_TEST_DATA names.
 """
@@ -37,7 +37,7 @@ NIGHTS: dict[str, dict[str, str]] = {
 SECOND_DAY = {"as_of": "2026-03-02T02:00:00"}
 # Whether a day's work costs a year's shows on a shop that has a year behind it. Learning is not counted, so sentiment is left out.
 YEAR_OLD = {
-    "NIGHTSHELF_DEMO_CUSTOMERS": "5000",
+    "NIGHTSHELF_DEMO_CUSTOMERS": "25000",
     "NIGHTSHELF_DEMO_DAYS": "365",
     "NIGHTSHELF_SENTIMENT_MIN_REVIEWS": "10000000",
 }
