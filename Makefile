@@ -21,6 +21,11 @@ nightly: $(VENV)/.installed ## Run one whole night, SOURCE= DATA= AS_OF= for ano
 	@echo "Running one night through the Airflow DAG in this process; state lives in $(HOME_DIR)."
 	@$(RUN) -m include.airflow_local nightly $(if $(SOURCE),--source '$(SOURCE)') $(if $(DATA),--data '$(DATA)') $(if $(AS_OF),--as-of '$(AS_OF)')
 
+.PHONY: tune
+tune: $(VENV)/.installed ## Search for better settings on the latest night, SOURCE= DATA= as that night, MINUTES=60
+	@echo "Searching for better settings of the recommender through the Airflow DAG in this process; stopped, it goes on next time."
+	@$(RUN) -m include.airflow_local tune $(if $(SOURCE),--source '$(SOURCE)') $(if $(DATA),--data '$(DATA)') $(if $(MINUTES),--minutes '$(MINUTES)')
+
 .PHONY: ui
 ui: $(VENV)/.installed ## Start Airflow with its web page on this machine, PORT=8080
 	@echo "Starting Airflow's scheduler, DAG processor, triggerer and web page on this machine."

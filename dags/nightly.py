@@ -23,7 +23,6 @@ one after another. Nights queue behind each other.
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,7 +30,6 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import (
     DAG,
     Asset,
-    Context,
     CronDataIntervalTimetable,
     Param,
     RetryDecision,
@@ -48,8 +46,7 @@ from include.errors import BadSetting
 from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
 from include.sources import known_sources
-
-log = logging.getLogger(__name__)
+from include.tell_failure import tell_failure
 
 RELEASE = Asset(name="nightshelf_release", uri="nightshelf://release", group="nightshelf")
 
@@ -70,14 +67,6 @@ class TryAgainWhatCanPass(RetryPolicy):
         if names & {"OSError", "MemoryError", "IOException", "WarehouseBusy"}:  # IOException: DuckDB's
             return RetryDecision.retry(reason=f"{type(exception).__name__} may pass by itself")
         return RetryDecision.fail(reason=f"{type(exception).__name__} would come again")
-
-
-def tell_failure(context: Context) -> None:
-    """Last line of a failed task's log: which task, why, and what to do."""
-    error = context.get("exception")
-    cause = getattr(error, "problem", None) or f"{type(error).__name__}: {error}".rstrip(": ")
-    next_step = getattr(error, "next_step", "Read the log above, mend the cause, then clear this task or trigger the night again.")
-    log.error("Task %s failed. Cause: %s Next: %s", context["ti"].task_id, cause, next_step)
 
 
 def params() -> dict[str, Param]:

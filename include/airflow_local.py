@@ -1,6 +1,7 @@
-"""Airflow on one machine without any set-up: one night in this process (`nightly`), or its web page (`ui`).
+"""Airflow on one machine without any set-up: one night in this process (`nightly`), a search for settings (`tune`), or its web
+page (`ui`).
 
-Both keep Airflow's own state, an SQLite file and logs, in `airflow/` under NIGHTSHELF_HOME. An AIRFLOW__ variable set
+All keep Airflow's own state, an SQLite file and logs, in `airflow/` under NIGHTSHELF_HOME. An AIRFLOW__ variable set
 outside wins over the values here, except for the places.
 """
 
@@ -145,6 +146,23 @@ def run_night(conf: dict[str, Any]) -> int:
         return summarise(night, run.state == "success", failed, time.perf_counter() - began)
 
 
+def run_tune(conf: dict[str, Any]) -> int:
+    """Search for better settings through the DAG, in this process; 0 when the search came to an end.
+
+    Args:
+        conf: the DAG run's parameters; what is absent comes from the settings.
+    """
+    settings = load_settings(**conf)
+    os.environ.update({"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"} | environment(settings.home))
+    with only_one(settings.home, f"a search for settings (process {os.getpid()})"):
+        prepare_database()
+        from dags.tune import dag
+
+        show_steps()
+        run = dag.test(run_conf=conf)
+    return 0 if run.state == "success" else 1
+
+
 def summarise(night: Night, succeeded: bool, failed: list[str], seconds: float) -> int:
     """Say how the night ended and where to look; returns the exit status.
 
@@ -218,12 +236,20 @@ def main(arguments: list[str] | None = None) -> int:
     nightly.add_argument("--source", help="kind of shop data: a folder name under include/sources")
     nightly.add_argument("--data", type=Path, help="folder with the shop's files")
     nightly.add_argument("--as-of", help="2026-11-23 or 2026-11-23T02:00:00Z; default: now")
+    tune = commands.add_parser("tune", help="search for better settings of the recommender, on the latest night")
+    tune.add_argument("--source", help="kind of shop data: a folder name under include/sources")
+    tune.add_argument("--data", type=Path, help="the folder the night was run on")
+    tune.add_argument("--minutes", type=float, help="begin no other trial after this time")
     ui = commands.add_parser("ui", help="start Airflow with its web page")
     ui.add_argument("--port", type=int, default=8080)
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "ui":
             return run_ui(chosen.port)
+        if chosen.command == "tune":
+            data = str(chosen.data.resolve()) if chosen.data else None
+            conf = {"source": chosen.source, "data": data, "tune_minutes": chosen.minutes}
+            return run_tune({name: value for name, value in conf.items() if value})
         as_of = parse_as_of(chosen.as_of) if chosen.as_of else datetime.now(UTC).replace(microsecond=0)
         conf = {"source": chosen.source, "data": str(chosen.data.resolve()) if chosen.data else None, "as_of": as_of.isoformat()}
         return run_night({name: value for name, value in conf.items() if value})

@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     own_brands: list[str] = Field([], max_length=1000, description="The shop's own brands, as a JSON list.")
     max_of_own_brands: int = Field(0, ge=0, le=200, description="Most products of the own brands together in a list; 0 means no limit.")
 
+    tune_minutes: float = Field(
+        60, gt=0, le=720, description="Time after which a search for better settings begins no other trial, minutes."
+    )
+    tune_trials: int = Field(50, ge=1, le=10_000, description="Trials after which a search for better settings ends.")
+
     encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")
     sentiment_min_reviews: int = Field(
         200, ge=1, le=10_000_000, description="Rated reviews with text below which no sentiment is trained or published."

@@ -24,6 +24,7 @@ from include.learn.compare import Interval, better_or_alike, paired_difference
 from include.learn.models import MODELS, ModelLine
 from include.learn.shelf import Kept, champion_before, forget, keeping, prune
 from include.learn.tracking import Record, record
+from include.learn.tuned import found_before, with_found
 from include.night import Night
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, NightlyModel
 
@@ -72,7 +73,7 @@ def learn(night: Night, name: str) -> None:
     line = MODELS.get(name)
     if line is None:
         raise BadSetting(f"No model is named {name!r}", f"Ask for one of {', '.join(MODELS)}.")
-    config = line.config(night.settings)
+    config = with_found(night, name, line.config(night.settings))
     with night.step(f"learn_{name}") as notes:
         _clear(night, name, line)
         reason = line.model.why_not(night.features, config)
@@ -81,6 +82,8 @@ def learn(night: Night, name: str) -> None:
             notes["skipped"] = reason
             log.warning("%s: this shop cannot have it tonight: %s", name, reason)
             return
+        if found := found_before(night, name):
+            notes["tuned"] = found
         champion = champion_before(night, name)
         notes["champion_before"] = champion.folder.name if champion else None
         if champion and night.settings.models == "keep":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,25 @@ class Record:
     is_champion: bool
 
 
+@dataclass(frozen=True)
+class RecordedSearch:
+    """What is recorded of a search for settings.
+
+    Attributes:
+        name: the model's.
+        settings: the best ones.
+        figures: their gain and its bounds, where there is one.
+        better: whether later nights use them.
+        trials: each with number, state, value and settings.
+    """
+
+    name: str
+    settings: Mapping[str, float]
+    figures: Mapping[str, float]
+    better: bool
+    trials: Sequence[Mapping[str, Any]]
+
+
 def record(night: Night, entry: Record) -> str:
     """Record one model's night; returns the MLflow run id, or why there is none."""
     try:
@@ -55,17 +75,9 @@ def record(night: Night, entry: Record) -> str:
 
 
 def _record(night: Night, entry: Record) -> str:
-    for variable, value in ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
-    for noisy in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    from mlflow import MlflowClient
-
-    local = night.home / "mlflow"
-    local.mkdir(parents=True, exist_ok=True)
-    client = MlflowClient(night.settings.tracking_uri or f"sqlite:///{local / 'mlflow.db'}")
+    client = _client(night)
     run = client.create_run(
-        _experiment(client, night, local),
+        _experiment(client, night),
         run_name=f"{entry.name} {night.key}",
         tags={"model": entry.name, "night": night.key, "shop": night.shop},
     )
@@ -80,11 +92,56 @@ def _record(night: Night, entry: Record) -> str:
     return run_id
 
 
-def _experiment(client: Any, night: Night, local: Path) -> str:
+def record_search(night: Night, search: RecordedSearch) -> str:
+    """Record a search for settings: the best ones as parameters, their gain, and every trial's figure as a step; as `record`."""
+    try:
+        return _record_search(night, search)
+    except Exception as error:
+        log.warning("%s: search not recorded in MLflow: %s: %s", search.name, type(error).__name__, error)
+        return f"not recorded: {type(error).__name__}"
+
+
+def _record_search(night: Night, search: RecordedSearch) -> str:
+    client = _client(night)
+    run = client.create_run(
+        _experiment(client, night),
+        run_name=f"{search.name} settings {night.key}",
+        tags={"model": search.name, "night": night.key, "shop": night.shop, "search": "better" if search.better else "not better"},
+    )
+    run_id, moment = str(run.info.run_id), int(night.as_of.timestamp() * 1000)
+    for setting, value in search.settings.items():
+        client.log_param(run_id, setting, value)
+    for metric, value in search.figures.items():
+        client.log_metric(run_id, metric, value, timestamp=moment)
+    for trial in search.trials:
+        if trial["value"] is not None:
+            client.log_metric(run_id, "trial.ndcg_at_10", trial["value"], timestamp=moment, step=trial["number"])
+    client.log_dict(run_id, {"trials": list(search.trials)}, "trials.json")
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _client(night: Night) -> Any:
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    for noisy in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    local = _local(night)
+    local.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(night.settings.tracking_uri or f"sqlite:///{local / 'mlflow.db'}")
+
+
+def _local(night: Night) -> Path:
+    return night.home / "mlflow"
+
+
+def _experiment(client: Any, night: Night) -> str:
     found = client.get_experiment_by_name(night.shop)
     if found:
         return str(found.experiment_id)
-    artifacts = None if night.settings.tracking_uri else (local / "artifacts").as_uri()
+    artifacts = None if night.settings.tracking_uri else (_local(night) / "artifacts").as_uri()
     return str(client.create_experiment(night.shop, artifact_location=artifacts))
 
 

@@ -81,7 +81,7 @@ def run_python(script: str, home: Path, *arguments: str) -> Any:
 def test_file_parses_fast_and_imports_nothing_heavy(home: Path) -> None:
     parsed = run_python(PARSE, home, str(CHECKOUT / "dags"))
     assert parsed["errors"] == {}
-    assert parsed["dags"] == ["nightly"]
+    assert parsed["dags"] == ["nightly", "tune"]
     assert parsed["seconds"] < 1
     assert not {"torch", "transformers", "duckdb", "dbt", "great_expectations", "mlflow", "pandas", "sklearn"} & set(parsed["modules"])
     assert list(parsed["pools"]) == TASKS
