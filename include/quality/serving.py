@@ -260,8 +260,8 @@ def _similar_products() -> TableChecks:
     for column in ("product_id", "rank", "similar_product_id", "score"):
         checks.not_null(column)
     checks.none_where("not_similar_to_itself", "stop", "product_id = similar_product_id")
-    known = "similar_product_id NOT IN (SELECT product_id FROM gate.known_products)"
-    checks.none_where("products_known", "stop", known)
+    _product_checks(checks, "similar_product_id")
+    _age_check(checks, "similar_product_id", "product_id")
     _list_checks(checks, "product_id", "similar_product_id")
     _score_checks(checks, "product_id")
     return checks
@@ -274,6 +274,7 @@ def _bought_together() -> TableChecks:
     checks.none_where("not_bought_with_itself", "stop", "product_id = bought_product_id")
     checks.none_where("beyond_chance", "stop", "score <= 0 OR lift <= 1", "score", "lift")
     _product_checks(checks, "bought_product_id")
+    _age_check(checks, "bought_product_id", "product_id")
     _list_checks(checks, "product_id", "bought_product_id")
     _score_checks(checks, "product_id")
     return checks
@@ -285,6 +286,7 @@ def _trending_products() -> TableChecks:
         checks.not_null(column)
     checks.none_where("rising", "stop", "score <= 0 OR recent_customers <= usual_customers", "score", "recent_customers", "usual_customers")
     _product_checks(checks, "product_id")
+    _age_check(checks, "product_id")
     _list_checks(checks, "category", "product_id")
     _score_checks(checks, "category")
     return checks
@@ -294,6 +296,12 @@ def _product_checks(checks: TableChecks, column: str) -> None:
     checks.none_where("products_known", "stop", f"{column} NOT IN (SELECT product_id FROM gate.known_products)")
     unavailable = f"{column} IN (SELECT product_id FROM gate.known_products WHERE NOT is_available)"
     checks.none_where("no_unavailable_product", "stop", unavailable)
+
+
+def _age_check(checks: TableChecks, shown: str, beside: str | None = None) -> None:
+    """Nothing has a minimum age in a table for everybody, or a higher one than the product it is shown beside."""
+    age = "coalesce((SELECT max(r.value) FROM gate.known_rules r WHERE r.kind = 'minimum_age' AND r.product_id = checked.{}), 0)"
+    checks.none_where("no_product_above_the_age", "stop", f"{age.format(shown)} > {age.format(beside) if beside else 0}")
 
 
 def _list_checks(checks: TableChecks, owner: str, product: str) -> None:

@@ -15,6 +15,7 @@ from ml.recommend.candidates import Candidate
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.content import Content
 from ml.recommend.item_knn import ItemKnn
+from ml.recommend.rules import Rules
 from ml.recommend.scoring import FILL
 from ml.recommend.snapshot import Catalogue, Snapshot
 from ml.recommend.topk import top_k
@@ -36,9 +37,13 @@ SIMILAR = pa.schema(
 
 
 def write_similar(snapshot: Snapshot, candidates: Sequence[Candidate], popularity: np.ndarray, out: Path) -> dict[str, int]:
-    """Writes similar_products.parquet: for every product up to `similar_length` available others; returns its rows."""
+    """Writes similar_products.parquet: for every product up to `similar_length` available others; returns its rows.
+
+    None has a higher minimum age than the product itself: whoever may see the one may see the other.
+    """
     catalogue, config = snapshot.catalogue, snapshot.config
     count, length = len(catalogue), config.similar_length
+    minimum_age = Rules.of(snapshot).minimum_age
     behaviour = next((c.weights for c in candidates if isinstance(c, ItemKnn)), sp.csr_matrix((count, count), dtype=np.float32))
     vectors = next((c.vectors for c in candidates if isinstance(c, Content)), np.zeros((count, 0), np.float32))
     in_text = text_neighbours(vectors, catalogue, popularity, TEXTS_PER_PLACE * length, config)
@@ -66,7 +71,8 @@ def write_similar(snapshot: Snapshot, candidates: Sequence[Candidate], popularit
             cosine = np.einsum("ij,ij->i", vectors[row + begin], vectors[column])
             by_content = np.maximum(cosine, 0) * CONTENT_WEIGHT
             score = by_behaviour + by_content + by_category
-            usable = np.flatnonzero((score > 0) & catalogue.available[column] & (column != row + begin))
+            may_be_seen = catalogue.available[column] & (minimum_age[column] <= minimum_age[row + begin])
+            usable = np.flatnonzero((score > 0) & may_be_seen & (column != row + begin))
             usable = usable[np.lexsort((column[usable], -score[usable], row[usable]))]
             place = np.arange(len(usable)) - np.searchsorted(row[usable], row[usable])
             kept, place = usable[place < length], place[place < length]

@@ -3,9 +3,16 @@ with blocked as (
     where kind = 'block' and segment is null
 ),
 
+ages as (
+    select product_id, max(value) as minimum_age from {{ ref('rules') }}
+    where kind = 'minimum_age'
+    group by product_id
+),
+
 catalogue as (
     select
         stg_products.*,
+        ages.minimum_age as shown_from_age,
         coalesce(stg_products.stock > 0, true)
         and not coalesce(stg_products.is_hidden, false)
         and coalesce(stg_products.available_until > {{ as_of() }}, true)
@@ -13,6 +20,7 @@ catalogue as (
         {{ join_texts(['title', 'category', 'brand', 'description']) }} as text
     from {{ ref('stg_products') }} as stg_products
     left join blocked on stg_products.product_id = blocked.product_id
+    left join ages on stg_products.product_id = ages.product_id
 ),
 
 -- A product that only facts name is not in the catalogue any more: known, never shown.
@@ -28,7 +36,8 @@ joined as (
         coalesce(catalogue.text, '') as text,
         {{ text_hash("coalesce(catalogue.text, '')") }} as text_hash,
         catalogue.created_at,
-        product_activity.first_seen_at
+        product_activity.first_seen_at,
+        catalogue.shown_from_age as minimum_age
     from {{ ref('product_activity') }} as product_activity
     left join catalogue on product_activity.product_id = catalogue.product_id
 )

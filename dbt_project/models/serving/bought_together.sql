@@ -3,6 +3,7 @@ with catalogue as (
     select
         product_id,
         is_available,
+        coalesce(minimum_age, 0) as minimum_age,
         row_number() over (order by product_id) as product_number
     from {{ ref('products') }}
 ),
@@ -85,7 +86,7 @@ compared as (
     inner join bought on both_ways.product_number = bought.product_number
     inner join bought as other_bought on both_ways.bought_number = other_bought.product_number
     cross join total
-    where other_catalogue.is_available
+    where other_catalogue.is_available and other_catalogue.minimum_age <= catalogue.minimum_age
 ),
 
 scored as (

@@ -58,7 +58,7 @@ scored as (
     from tested
     cross join usual
     inner join {{ ref('products') }} as products on tested.product_id = products.product_id
-    where products.is_available and tested.recent_customers >= {{ var('trending_min_customers') }}
+    where products.is_available and products.minimum_age is null and tested.recent_customers >= {{ var('trending_min_customers') }}
 ),
 
 rising as (

@@ -53,7 +53,7 @@ FEATURES = {
         SELECT 'c' || i AS customer_id, 'occasional' AS segment, true AS consent, 10::BIGINT AS interactions, 18 AS reached_age
         FROM range(30) t(i)""",
     "dismissed": f"SELECT 'c0' AS customer_id, 'p18' AS product_id, {NOW} - INTERVAL 2 DAY AS dismissed_at",
-    "rules": "SELECT 'm' AS rule_id, 'minimum_age' AS kind, 'p16' AS product_id, NULL::VARCHAR AS segment, 18 AS value",
+    "rules": "SELECT 'm' AS rule_id, 'minimum_age' AS kind, 'p17' AS product_id, NULL::VARCHAR AS segment, 18 AS value WHERE false",
     "sequences": f"""
         SELECT 'c' || i AS customer_id, ['p1', 'p2'] AS product_ids, ['view', 'cart'] AS event_types,
             [{NOW} - INTERVAL 2 DAY, {NOW} - INTERVAL 1 DAY] AS occurred_ats, ['test', 'test'] AS splits FROM range(30) t(i)""",

@@ -12,6 +12,8 @@ from include.errors import GateRefused
 from include.night import Night
 from include.quality import check
 
+OTHERS = ("recommendations_by_category", "similar_products", "bought_together", "trending_products")
+
 
 @pytest.fixture
 def night(shop_night: Callable[..., Night]) -> Night:
@@ -19,7 +21,7 @@ def night(shop_night: Callable[..., Night]) -> Night:
     night = shop_night()
     fill_features(night)
     fill_serving(night)
-    plant(night, "DELETE FROM serving.recommendations_by_category")
+    plant(night, *(f"DELETE FROM serving.{table}" for table in OTHERS))
     return night
 
 
@@ -115,7 +117,7 @@ def test_a_customer_who_may_be_shown_little_has_a_full_list(night: Night) -> Non
     plant(night, "DELETE FROM serving.recommendations WHERE customer_id <> 'c0' OR rank > 2")
     rule(
         night,
-        *(f"('b', 'block', 'p{product}', 'occasional', NULL)" for product in (0, *range(3, 15))),
+        *(f"('b', 'block', 'p{product}', 'occasional', NULL)" for product in (0, *range(3, 15), 16)),
         "('c', 'minimum_age', 'p15', NULL, 18)",
     )
     replant(night, "dismissed", "FROM rows UNION ALL SELECT 'c0', 'p19', TIMESTAMP '2026-02-01'")
@@ -131,6 +133,17 @@ def test_lists_by_category_hold_nothing_that_is_refused(night: Night) -> None:
     checks = ("no_blocked_product", "no_product_above_the_age_reached", "nothing_the_customer_took_off")
     found = refused(night)
     assert {name for name in found if "by_category" in name} == {f"recommendations_by_category.{name}" for name in checks}
+
+
+def test_tables_for_everybody_hold_nothing_above_an_age(night: Night, caplog: pytest.LogCaptureFixture) -> None:
+    """p1 may stand beside p0, which has the same minimum age, and nowhere else."""
+    fill_serving(night)
+    rule(night, "('m', 'minimum_age', 'p0', NULL, 18)", "('m', 'minimum_age', 'p1', NULL, 18)")
+    with caplog.at_level(logging.ERROR):
+        found = refused(night)
+    for table in ("similar_products", "bought_together", "trending_products"):
+        assert found[f"{table}.no_product_above_the_age"] == "stop"
+    assert "product_id='p16', rank='1', similar_product_id='p0'" in caplog.text and "product_id='p0', rank='1', similar" not in caplog.text
 
 
 def test_a_default_list_of_products_for_any_age(night: Night) -> None:

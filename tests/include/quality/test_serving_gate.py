@@ -152,6 +152,7 @@ def test_a_small_catalogue_allows_shorter_lists(night: Night) -> None:
         "DELETE FROM serving.recommendations_default WHERE rank > 1",
         "DELETE FROM serving.recommendations_by_category",
         "DELETE FROM serving.bought_together",
+        "DELETE FROM serving.similar_products",
         "DELETE FROM serving.trending_products WHERE rank > 1",
     )
     check(night, "serving")

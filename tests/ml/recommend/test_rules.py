@@ -136,6 +136,20 @@ def test_a_pin_gives_way_to_what_may_not_be_shown(serve):
     assert "p029" not in shown(lists)
 
 
+def test_a_product_page_shows_nothing_of_a_higher_age_beside_it(tmp_path, config, rows):
+    products = {f"p{p}": {"text": f"red wine number {p}"} for p in range(8)}
+    rules = [("a", "minimum_age", f"p{p}", None, 18) for p in range(4)]
+    features = write_snapshot(tmp_path / "features", two_tastes(20, 8), products, rules=rules)
+    model = Recommender(config)
+    model.fit(features, EVERYTHING, tmp_path / "cache")
+    model.predict(features, tmp_path / "out", tmp_path / "cache")
+    pairs = [
+        (int(row["product_id"][1:]), int(row["similar_product_id"][1:])) for row in rows(tmp_path / "out" / "similar_products.parquet")
+    ]
+    assert not [pair for pair in pairs if pair[0] >= 4 > pair[1]]
+    assert [pair for pair in pairs if pair[0] < 4 <= pair[1]] and [pair for pair in pairs if max(pair) < 4]
+
+
 # ---- against a plain reading -----------------------------------------------------------------------------------------
 def plainly(rules: Rules, scores: np.ndarray, k: int, segment: int, age: int) -> list[int]:
     """One customer's list, product by product."""
