@@ -1,4 +1,4 @@
-"""Unfinished business: what a customer looked at, wished for or put in the cart, and did not get yet."""
+"""What a customer looked at, wished for, put in the cart or bought, the more and the more lately the more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = 86_400_000_000
 
 
 class Interest:
-    """Evidence since the last purchase of the product, fading with the days since the last event."""
+    """Damped evidence, half as much a half-life after the last event. What may not be bought twice is left out by whoever ranks."""
 
     name: ClassVar[str] = "interest"
     strategy: ClassVar[str] = "interest"
@@ -32,9 +32,7 @@ class Interest:
 
     def score(self, asked: History) -> np.ndarray:
         days = (asked.moment - asked.last_at) / DAY
-        open_ = asked.last_at > asked.last_target_at
-        worth = np.log1p(asked.evidence) * 0.5 ** (days / self.config.interest_half_life_days)
-        return asked.matrix(worth * open_).toarray()
+        return asked.matrix(np.log1p(asked.evidence) * 0.5 ** (days / self.config.interest_half_life_days)).toarray()
 
     def affinity(self, asked: History, customers: np.ndarray, picks: np.ndarray, past: np.ndarray) -> np.ndarray | None:
         del asked, customers

@@ -77,13 +77,19 @@ def _of_pairs(asked: History, products: np.ndarray, facts: Facts) -> Columns:
     since = (asked.moment - asked.last_at) / DAY
     since_bought = np.where(bought, (asked.moment - asked.last_target_at) / DAY, np.nan)
     span = np.where(bought, (asked.last_target_at - asked.first_target_at) / DAY, np.nan)
-    own_gap = np.where(asked.targets > 1, span / np.maximum(asked.targets - 1, 1), np.nan)
+    again = asked.target_days > 1
+    own_gap = np.where(again, span / np.maximum(asked.target_days - 1, 1), np.nan)
+    ago, since_first = _orders_since(asked)
+    share = np.where(bought, asked.target_days / np.maximum(since_first, 1), 0)
     typical = facts.gap_days[asked.product] if len(asked.product) else np.empty(0, np.float32)
     # the customer's own interval, drawn to the product's by one more interval
-    expected = np.where(asked.targets > 1, (span + typical) / np.maximum(asked.targets, 1), typical)
+    expected = np.where(again, (span + typical) / np.maximum(asked.target_days, 1), typical)
     return {
         "own_evidence": take(np.log1p(asked.evidence), 0),
         "own_targets": take(asked.targets, 0),
+        "own_target_days": take(asked.target_days, 0),
+        "own_order_share": take(share, 0),
+        "own_orders_ago": take(np.where(bought, ago, np.nan)),
         "own_event": take(asked.event),
         "own_steps": take(asked.steps),
         "own_days": take(since),
@@ -96,6 +102,19 @@ def _of_pairs(asked: History, products: np.ndarray, facts: Facts) -> Columns:
         "due_typical": take(since_bought / np.maximum(typical, 0.5)),
         "gap_days": take(expected),
     }
+
+
+def _orders_since(asked: History) -> tuple[np.ndarray, np.ndarray]:
+    """(m,) on how many days the customer ordered anything after each product's last purchase, and from its first purchase on.
+
+    Days on which only products were bought that had been and were to be bought on other days too are not counted.
+    """
+    bought = asked.targets > 0
+    base = asked.customer << 20
+    first, last = base + asked.first_target_at // DAY, base + asked.last_target_at // DAY
+    days = np.unique(np.concatenate([first[bought], last[bought]]))
+    end = np.searchsorted(days, base + (1 << 20))
+    return end - np.searchsorted(days, last, side="right"), end - np.searchsorted(days, first)
 
 
 def _of_customers(asked: History, products: np.ndarray) -> Columns:

@@ -21,7 +21,18 @@ import scipy.sparse as sp
 from ml.nightly_model import Split
 from ml.recommend.config import RecommenderConfig
 
-HISTORY_COLUMNS = ("product", "steps", "evidence", "targets", "first_at", "last_at", "first_target_at", "last_target_at", "event")
+HISTORY_COLUMNS = (
+    "product",
+    "steps",
+    "evidence",
+    "targets",
+    "target_days",
+    "first_at",
+    "last_at",
+    "first_target_at",
+    "last_target_at",
+    "event",
+)
 EVENT_TYPES = ("view", "cart", "wishlist", "recommendation_click", "purchase", "review")
 
 
@@ -81,7 +92,7 @@ class History:
         product: (m,) product number.
         steps: (m,) how many products back, 0 the latest.
         evidence: (m,) sum of event weights.
-        targets: (m,) how often the shop's target event (a purchase, say) happened.
+        targets: (m,) how often the shop's target event (a purchase, say) happened, and target_days on how many days.
         first_at, last_at: (m,) microseconds since 1970 of the first and the last event.
         first_target_at, last_target_at: (m,) of the first and the last target event, 0 where there was none.
         event: (m,) number in EVENT_TYPES of the weightiest event.
@@ -95,6 +106,7 @@ class History:
     steps: np.ndarray
     evidence: np.ndarray
     targets: np.ndarray
+    target_days: np.ndarray
     first_at: np.ndarray
     last_at: np.ndarray
     first_target_at: np.ndarray
@@ -285,6 +297,7 @@ class Snapshot:
                     customer, product,
                     sum(cast(event_weight as decimal(18, 6)))::double as evidence,
                     count(*) filter (is_target) as targets,
+                    count(distinct cast(occurred_at as date)) filter (is_target) as target_days,
                     min(occurred_at) as first_at,
                     max(occurred_at) as last_at,
                     min(occurred_at) filter (is_target) as first_target_at,
@@ -299,7 +312,7 @@ class Snapshot:
                 qualify steps < ?
             )
             select
-                customer, product, steps, evidence, targets,
+                customer, product, steps, evidence, targets, target_days,
                 epoch_us(first_at) as first_at, epoch_us(last_at) as last_at,
                 coalesce(epoch_us(first_target_at), 0) as first_target_at, coalesce(epoch_us(last_target_at), 0) as last_target_at,
                 coalesce(event, 0) as event
@@ -319,6 +332,7 @@ class Snapshot:
             steps=entry["steps"].astype(np.int32),
             evidence=entry["evidence"].astype(np.float32),
             targets=entry["targets"].astype(np.int32),
+            target_days=entry["target_days"].astype(np.int32),
             first_at=entry["first_at"].astype(np.int64),
             last_at=entry["last_at"].astype(np.int64),
             first_target_at=entry["first_target_at"].astype(np.int64),
