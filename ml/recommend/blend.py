@@ -102,6 +102,7 @@ class Choice:
         half_life_days: of popularity.
         customers: how many customers it was decided on; 0 means that there were too few, and popularity serves alone.
         ndcg, popularity_ndcg: NDCG@10 of the blend and of popularity on them.
+        diversity: how much variety they liked best.
         popular_segments: segments that popularity served better; it serves them.
         second_stage: whether trees order what the candidates bring, or the weights alone.
         held_out: how many customers that was decided on, unknown to weights and trees; 0: there were too few.
@@ -114,6 +115,7 @@ class Choice:
     customers: int = 0
     ndcg: float = 0.0
     popularity_ndcg: float = 0.0
+    diversity: float = 0.0
     popular_segments: Sequence[str] = ()
     second_stage: bool = False
     held_out: int = 0

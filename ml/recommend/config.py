@@ -24,7 +24,7 @@ class RecommenderConfig(BaseModel):
         0.0,
         ge=0,
         lt=1,
-        description="Share of its score that each further product of a category in a list loses; 0 is accuracy alone.",
+        description="Share of its score that each further product of a category in a list loses, at least; validation may prefer more.",
     )
     category_lists: int = Field(3, ge=0, le=20, description="Categories a customer that get lists of their own.")
     category_list_length: int = Field(5, ge=1, le=200, description="Products in each list of a category.")

@@ -29,16 +29,22 @@ def diversify(total: np.ndarray, category: np.ndarray, alpha: float, k: int) -> 
     if alpha == 0 or total.shape[1] == 0:
         return
     best, worth = top_k(total, max(LOOKED_AT * k, LEAST_LOOKED_AT))
-    group = np.where(category[best] >= 0, category[best], -1 - np.arange(best.shape[1]))  # without a category: like no other
-    order = np.argsort(group, axis=1, kind="stable")
-    ordered = np.take_along_axis(group, order, 1)
-    place = np.broadcast_to(np.arange(best.shape[1]), best.shape)
-    begins = np.maximum.accumulate(np.where(np.diff(ordered, axis=1, prepend=ordered[:, :1] - 1) != 0, place, 0), axis=1)
-    better = np.empty_like(order)
-    np.put_along_axis(better, order, place - begins, 1)
-    scaled = worth * (np.float32(1 - alpha) ** better).astype(np.float32)
+    varied = scaled(worth, category[best], alpha)
     shown = np.isfinite(worth)
-    lowest = np.where(shown, scaled, np.inf).min(axis=1, initial=np.inf, keepdims=True)
+    lowest = np.where(shown, varied, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     last = np.where(shown, worth, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     total *= np.where(np.isfinite(lowest) & (last > 0), lowest / last, 1).astype(np.float32)
-    np.put_along_axis(total, best, scaled, 1)
+    np.put_along_axis(total, best, varied, 1)
+
+
+def scaled(worth: np.ndarray, group: np.ndarray, alpha: float) -> np.ndarray:
+    """(n, m) `worth`, falling along each row, times (1 - alpha) to the power of the number of earlier products of the same group (n, m);
+    -1 is a group of its own."""
+    places = np.arange(worth.shape[1])
+    group = np.where(group >= 0, group, -1 - places)
+    order = np.argsort(group, axis=1, kind="stable")
+    ordered = np.take_along_axis(group, order, 1)
+    begins = np.maximum.accumulate(np.where(np.diff(ordered, axis=1, prepend=ordered[:, :1] - 1) != 0, places, 0), axis=1)
+    earlier = np.empty_like(order)
+    np.put_along_axis(earlier, order, places - begins, 1)
+    return worth * (np.float32(1 - alpha) ** earlier).astype(np.float32)

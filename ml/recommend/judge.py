@@ -58,6 +58,7 @@ def judge(snapshot: Snapshot, exam: Exam, split: Split, model: Scorer, baselines
         found += [Metric(f"{name}{label}", value, first, figures[first][name]) for name, value in figures["model"].items()]
         found.append(Metric(f"judged_customers{label}", float(len(members))))
     found += _by_age(snapshot, exam, compared, answers)
+    found.append(Metric("variety", model.diversity))
     found += [Metric(f"serves_popularity.segment={name}", 1.0) for name in model.popular_segments]
     ids = np.array(customers.ids.to_pylist(), dtype=object)
     return Evaluation(split, found, ids, units["model"], {name: units[name] for name in baselines})

@@ -40,6 +40,7 @@ from ml.recommend.sequence import SequenceModel
 from ml.recommend.similar import write_similar
 from ml.recommend.snapshot import Exam, Snapshot
 from ml.recommend.transitions import Transitions
+from ml.recommend.variety import best_variety
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,17 @@ class Recommender(NightlyModel):
             self._learned = [rows, *self._earlier_rows(snapshot, exam, cache, half_life, len(customers))]
             trial, found = self._second_stage(rows.only(held), blend_ndcg)
             choice = replace(choice, **found)
+        choice = replace(choice, diversity=self._variety(snapshot, exam, candidates, choice, trial, held))
         return replace(choice, popular_segments=self._worse_segments(snapshot, exam, candidates, choice, trial, held))
+
+    def _variety(
+        self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], choice: Choice, ranker: Ranker | None, held: np.ndarray
+    ) -> float:
+        """How much variety the exam's customers like best; with a second stage, those that were held out from it."""
+        facts = Facts.read(snapshot, exam.starts_at) if ranker else None
+        model = replace(self._scorer(snapshot, known_before(snapshot, exam), choice, candidates, ranker, facts), category=None)
+        asked = held if ranker else np.ones(len(held), dtype=bool)
+        return best_variety(snapshot, exam, model, asked, self.config.diversity)
 
     def _worse_segments(
         self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], choice: Choice, ranker: Ranker | None, held: np.ndarray
@@ -247,7 +258,8 @@ class Recommender(NightlyModel):
             second = SecondStage(ranker, names, snapshot.catalogue, facts, self.config.threads)
         weights = np.array([choice.weights.get(candidate.name, 0) for candidate in candidates])
         demotion = (1 - choice.penalty * snapshot.catalogue.discontent).astype(np.float32)
-        return Scorer(candidates, weights, demotion, popularity, allowed, self.config, category, choice.popular_segments, second)
+        diversity = max(choice.diversity, self.config.diversity)
+        return Scorer(candidates, weights, demotion, popularity, allowed, self.config, category, diversity, choice.popular_segments, second)
 
     def _popularity(self) -> np.ndarray:
         return next(c.worth for c in self.candidates if type(c) is Popularity)

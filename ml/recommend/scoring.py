@@ -45,8 +45,9 @@ class Scorer:
         demotion: (P,) what is left of a product's score after its reviewers' discontent, in [0, 1].
         popularity: (P,) orders what no candidate scores; of equal ones the smaller product number comes first.
         allowed: (P,) products that may be shown at all.
-        config: sizes of the blocks, and how much variety is wanted.
+        config: sizes of the blocks.
         category: (P,) numbers that lists shall vary in; None leaves them as they are.
+        diversity: how much they shall (see `diversify`).
         popular_segments: customers of these get popularity alone; whoever asks says who they are.
         second: orders the best of all candidates anew; None where the weights alone decide.
     """
@@ -58,6 +59,7 @@ class Scorer:
     allowed: np.ndarray
     config: RecommenderConfig
     category: np.ndarray | None = None
+    diversity: float = 0.0
     popular_segments: Sequence[str] = ()
     second: SecondStage | None = None
 
@@ -111,7 +113,7 @@ class Scorer:
             ordered = np.ones(asked.customers, dtype=bool) if instead is None else ~strangers
             self._order(self.second, asked, scores, total, ordered if plain is None else ordered & ~plain, k)
         if self.category is not None:
-            diversify(total, self.category, self.config.diversity, k)
+            diversify(total, self.category, self.diversity, k)
         products, best = choose(total, k)
         # a candidate without a weight speaks in the second stage only
         shares = np.maximum(self.weights, LEAST_SHARE) if self.second is not None else self.weights

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.bench_diversity [--plot docs/diversity.svg] SHOP [SHOP ...]
 
 A shop is one of bench_nights', whose snapshot is made first, or a snapshot folder. The model is fitted once with the nightly's defaults on
-what lies before the test days, and judged on them with every value of the setting. Prints one line a value and shop, and draws the curves.
+what lies before the test days, and judged on them with every value of the setting. Prints one line a value and shop, with what the
+validation days chose, and draws the curves.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -29,11 +31,15 @@ def curve(features: Path, cache: Path, threads: int) -> list[dict[str, float]]:
     """A row of figures for each value; the last is popularity's."""
     model = Recommender(RecommenderConfig(threads=threads))
     model.fit(features, BEFORE_TEST, cache)
+    chosen, model.choice = model.choice.diversity, replace(model.choice, diversity=0.0)
     rows = []
     for value in VALUES:
         model.serve_under(RecommenderConfig(threads=threads, diversity=value))
         found = {metric.name: metric for metric in model.evaluate(features, "test", cache).metrics}
-        rows.append({"diversity": value} | {name: round(found[name].value, 4) for name in FIGURES if name in found})
+        rows.append(
+            {"diversity": value, "chosen": float(value == chosen)}
+            | {name: round(found[name].value, 4) for name in FIGURES if name in found}
+        )
     popularity = {name: round(found[name].baseline_value or 0.0, 4) for name in FIGURES if name in found}
     return [*rows, {"diversity": -1.0} | popularity]
 

@@ -1,0 +1,51 @@
+"""How much variety the validation customers like: where lists of one category after the other find more, they are made so."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from ml.recommend import metrics
+from ml.recommend.diversity import LEAST_LOOKED_AT, LOOKED_AT, scaled
+from ml.recommend.judge import K
+from ml.recommend.scoring import Scorer, within
+from ml.recommend.snapshot import Exam, Snapshot
+
+log = logging.getLogger(__name__)
+
+TRIED = (0.02, 0.05, 0.1, 0.2, 0.35)
+
+
+def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, asked: np.ndarray, least: float) -> float:
+    """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is more than
+    its standard error.
+
+    Args:
+        model: ranks without any variety.
+        asked: (n,) which of the exam's customers (as `Snapshot.examined` gives them) are asked.
+    """
+    customers = snapshot.examined(exam, snapshot.config.max_validation_customers)
+    history, owned = snapshot.history(customers, exam.starts_at), snapshot.owned(customers, exam.starts_at)
+    answers, category = snapshot.labels(customers, exam), snapshot.catalogue.category
+    tried = [least, *(value for value in TRIED if value > least)]
+    pool = max(LOOKED_AT * K, LEAST_LOOKED_AT)
+    found: list[np.ndarray] = []
+    for begin, end in model.blocks(len(customers)):
+        wanted = np.zeros((end - begin, len(category)), dtype=bool)
+        wanted[within(answers, begin, end)] = True
+        ranked = model.rank(history.rows(begin, end), within(owned, begin, end), pool)
+        hits = np.take_along_axis(wanted, ranked.products, 1) & np.isfinite(ranked.scores)
+        for_all = []
+        for value in tried:
+            order = np.argsort(-scaled(ranked.scores, category[ranked.products], value), axis=1, kind="stable")[:, :K]
+            kept = np.take_along_axis(hits, order, 1)
+            for_all.append(metrics.ndcg(kept, wanted.sum(axis=1)))
+        found.append(np.stack(for_all, axis=1)[asked[begin:end]])
+    ndcg = np.concatenate(found) if found else np.zeros((0, len(tried)))
+    if len(ndcg) < 2:
+        return least
+    best = int(ndcg.mean(axis=0).argmax())
+    gain = ndcg[:, best] - ndcg[:, 0]
+    log.info("variety: NDCG@%d %s", K, dict(zip(tried, ndcg.mean(axis=0).round(4).tolist(), strict=True)))
+    return tried[best] if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)) else least
