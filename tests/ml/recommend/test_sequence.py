@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,16 @@ def ring(customers: int = 200, products: int = 12) -> History:
     steps = np.concatenate([np.arange(length) for length in lengths])
     start = np.repeat(rng.integers(0, products, customers), lengths)
     at = (1000 - steps) * DAY
-    ones = np.ones(len(steps))
     number = ((start - steps) % products).astype(np.int32)
-    return History(customers, products, np.concatenate([[0], np.cumsum(lengths)]), number, steps, ones, ones, at, at, ones.astype(np.int8))
+    return history_of(customers, products, np.concatenate([[0], np.cumsum(lengths)]), number, steps, at)
+
+
+def history_of(customers: int, products: int, indptr: np.ndarray, number: np.ndarray, steps: np.ndarray, at: np.ndarray) -> History:
+    """Of which only the products and the times of the purchases matter."""
+    ones = np.ones(len(steps))
+    of = {"evidence": ones, "targets": ones, "target_days": ones, "event": ones.astype(np.int8)}
+    times = dict.fromkeys(("first_at", "last_at", "first_target_at", "last_target_at"), at)
+    return History(customers=customers, products=products, moment=1000 * DAY, indptr=indptr, product=number, steps=steps, **of, **times)
 
 
 def learned(config: RecommenderConfig, cache: Path) -> SequenceModel:
@@ -93,15 +101,8 @@ def test_it_is_taken_up_as_it_was_left_and_follows_the_catalogue(model, tmp_path
     kept = place[history.product] >= 0
     counts = np.bincount(history.customer[kept], minlength=history.customers)
     steps = np.concatenate([np.arange(count) for count in counts])
-    columns = (history.evidence, history.targets, history.first_at, history.last_at, history.event)
-    moved = History(
-        history.customers,
-        12,
-        np.concatenate([[0], np.cumsum(counts)]),
-        place[history.product[kept]].astype(np.int32),
-        steps,
-        *(column[kept] for column in columns),
-    )
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    moved = history_of(history.customers, 12, indptr, place[history.product[kept]].astype(np.int32), steps, history.last_at[kept])
     after = other.score(moved)
     same = np.flatnonzero((counts == np.diff(history.indptr)) & (counts > 0))
     order = np.argsort(before[same][:, fitted[1:]], axis=1)
@@ -133,6 +134,6 @@ def test_a_shop_without_texts_expects_nothing_of_new_products(model, tmp_path):
     other.restore({name: array.copy() for name, array in model.arrays().items()})
     other.align(np.array([*range(12), -1]), catalogue([""] * 13), tmp_path)
     history = ring()
-    wider = History(history.customers, 13, *(getattr(history, name) for name in list(History.__dataclass_fields__)[2:]))
+    wider = replace(history, products=13)
     scores = other.score(wider)
     assert (scores[:, 12] == 0).all() and (scores.max(1)[1:] == 1).all()
