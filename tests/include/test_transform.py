@@ -154,7 +154,7 @@ def test_serving_tables_hold_the_predictions_of_the_night(nights: dict[str, Any]
     night, rows = nights["first"].night, nights["serving"]
     name = release_id(night)
     assert re.fullmatch(r"20260301T000000-[0-9a-f]{8}", name)
-    assert rows["recommendations"] == [("c1", 1, "p1", 0.5, "knn", "why", None, name)]
+    assert rows["recommendations"] == [("c1", 1, "p1", 0.5, "knn", "why", None, name, 1.0)]
     assert [row[0] for row in rows["model_metrics"]] == ["a", "b"]
     assert [row[0] for row in rows["quality_results"]] == ["features", "raw"], "what an earlier try's serving gate left is not taken"
     assert len(rows["review_sentiment"]) == len(nights["first"].features["reviews"])
