@@ -1,4 +1,5 @@
-"""The recommender of a night: candidates fitted on the history, blended by what ranked best on later days."""
+"""The recommender of a night: candidates fitted on the history, blended by what ranked best on later days, or ordered by a second stage
+that learned from later days, where that ranks better."""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 365.0)
 
 
 class Recommender(NightlyModel):
-    """See the module. `choice` holds what validation decided; `candidates` those with a weight (and popularity always)."""
+    """See the module. `choice` holds what validation decided; `candidates` those with a weight (and those of ALWAYS), or all that suit
+    the shop with a second stage, which looks at every score; `ranker` is the second stage, None where the blend serves."""
 
     name: ClassVar[str] = "recommender"
 
