@@ -126,6 +126,8 @@ class Choice:
 def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:
     """Weights (c,), the penalty, and the mean NDCG@k they reach, by coordinate ascent from three starts.
 
+    The best candidate alone stays unless the mean gain over it is beyond its standard error: few customers would choose by chance.
+
     Args:
         pool: the customers to decide on.
         start: the candidate that stands alone at first; every other has to earn its weight.
@@ -135,6 +137,10 @@ def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:
     singles = [pool.ndcg(scores, k) for scores in pool.scores]
     starts = [alone[start], alone[int(np.argmax(singles))], np.full(len(alone), 1 / len(alone))]
     best, weights = max((_ascend(pool, weights, k) for weights in starts), key=lambda found: found[0])
+    single = int(np.argmax(singles))
+    gain = (pool.ndcgs(pool.total(weights), k) - pool.ndcgs(pool.scores[single], k)).numpy()
+    if best - singles[single] < gain.std() / np.sqrt(max(1, len(gain))):
+        best, weights = singles[single], alone[single]
     penalty, total = 0.0, pool.total(weights)
     for tried in PENALTIES[1:]:
         value = pool.ndcg(total * (1 - tried * pool.discontent), k)

@@ -46,6 +46,9 @@ class RecommenderConfig(BaseModel):
     follow_shrinkage: float = Field(5.0, ge=0, description="Purchases of a product from which what follows it is believed by half.")
     interest_half_life_days: float = Field(7, gt=0, description="Days after which looking at a product counts half for buying it.")
     neighbours: int = Field(100, ge=1, description="Neighbours kept of a product by item-kNN and EASE.")
+    taste_doubt: float = Field(5.0, gt=0, description="Evidence from which a customer's own taste counts as much as everybody's.")
+    user_knn_customers: int = Field(20_000, ge=1, description="Customers among whom those like a customer are looked for.")
+    user_knn_neighbours: int = Field(150, ge=1, description="Customers alike whose habits count.")
     ease_max_products: int = Field(
         14_000, ge=0, description="Products with behaviour up to which EASE is fitted; beyond, ALS, and transitions of so many."
     )
@@ -72,7 +75,7 @@ class RecommenderConfig(BaseModel):
     sequence_max_products: int = Field(30_000, ge=0, description="Products up to which the sequence model is fitted.")
     sequence_tokens: int = Field(10_000_000, ge=1, description="Most products read while learning; fewer epochs where the shop is large.")
 
-    ranker_pool: int = Field(100, ge=10, le=1000, description="Products of each customer that the second stage orders.")
+    ranker_each: int = Field(30, ge=1, le=1000, description="Best products of each candidate that the second stage orders, united.")
     ranker_rounds: int = Field(120, ge=1, le=2000, description="Trees of the second stage.")
     ranker_leaves: int = Field(15, ge=2, le=255, description="Leaves of each of its trees.")
     ranker_rate: float = Field(0.05, gt=0, le=1, description="What each of its trees adds.")

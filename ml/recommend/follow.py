@@ -17,6 +17,8 @@ DAY = 86_400_000_000
 class Follow(ItemWeights):
     """The lift of turning to a product within `follow_days` after buying another, over what its popularity lets expect.
 
+    The lift is believed the more, the more often the one's category is followed by the other's.
+
     Counted over pairs of a purchase and one of the next products the customer turned to for the first time; what was in the same order
     follows nothing.
     """
@@ -36,13 +38,23 @@ class Follow(ItemWeights):
         given = np.asarray(counts.sum(axis=1)).ravel()
         taken = np.asarray(counts.sum(axis=0)).ravel() / max(1.0, float(len(earlier)))
         starts = np.bincount(history.product[history.targets > 0], minlength=size)
+        category = np.where(training.catalogue.category >= 0, training.catalogue.category, training.catalogue.category.max(initial=-1) + 1)
+        trust = self._trust(category[earlier], category[later], category, taken)
         blocks, step = [], rows_that_sort(size)
         for begin in range(0, size, step):
             block = counts[begin : begin + step].tocoo()
             row = block.row + begin
             lift = (block.data - given[row] * taken[block.col]) / (starts[row] + self.config.follow_shrinkage)
+            lift = lift * trust[category[row], category[block.col]]
             blocks.append(strongest_per_row(block.row, block.col, lift, block.shape, self.config.neighbours))
         self.weights = sp.vstack(blocks, format="csr") if blocks else counts
+
+    def _trust(self, earlier: np.ndarray, later: np.ndarray, category: np.ndarray, taken: np.ndarray) -> np.ndarray:
+        """(K, K) how many times as often as popularity lets expect one category follows another, drawn to 1."""
+        size = int(category.max(initial=0)) + 1
+        found = np.bincount(earlier * size + later, minlength=size * size).reshape(size, size)
+        expected = found.sum(axis=1, keepdims=True) * np.bincount(category, weights=taken, minlength=size)
+        return (found + self.config.follow_shrinkage) / (expected + self.config.follow_shrinkage)
 
     def _pairs(self, history: History) -> tuple[np.ndarray, np.ndarray]:
         """Products bought, and products first turned to afterwards, in time; a purchase is paired with the next `follow_pairs` at most."""

@@ -151,21 +151,26 @@ class SecondStage:
         return self.ranker.predict(names, table[live.ravel()], self.threads)
 
 
-def pool_of(scores: Sequence[np.ndarray], bar: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """The best products of each customer by the sum of what all candidates say, in the order of their numbers.
+def pool_of(scores: Sequence[np.ndarray], bar: np.ndarray, each: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """The best products of each candidate and of the bar, united, in the order of their numbers.
 
     Args:
         scores: c times (n, P) unit scores.
-        bar: (n, P) what orders products that no candidate scores, -inf where a product may not be shown.
-        size: places of the pool.
+        bar: (n, P) positive, what orders products that a candidate scores alike, -inf where a product may not be shown.
+        each: products that each of them brings at most; a candidate brings none that it does not score.
 
     Returns:
-        (n, m) products, (n, m) whether each may be shown, and c times (n, m) unit scores.
+        (n, m) products, (n, m) whether the place holds one that may be shown, and c times (n, m) unit scores.
     """
-    total = bar.astype(np.float32, copy=True)
-    for block in scores:
-        total += block
-    best, worth = top_k(total, size)
-    order = np.argsort(best, axis=1, kind="stable")
-    best, live = np.take_along_axis(best, order, 1), np.isfinite(np.take_along_axis(worth, order, 1))
-    return best, live, [np.take_along_axis(block, best, 1) for block in scores]
+    brought = [top_k(np.where(block > 0, block + bar, np.float32(-np.inf)), each) for block in scores]
+    brought.append(top_k(bar.astype(np.float32), each))
+    products = np.concatenate([best for best, _ in brought], axis=1)
+    shown = np.concatenate([np.isfinite(worth) for _, worth in brought], axis=1)
+    nothing = bar.shape[1]
+    products = np.sort(np.where(shown, products, nothing), axis=1)
+    products[:, 1:][products[:, 1:] == products[:, :-1]] = nothing
+    products = np.sort(products, axis=1)
+    live = products < nothing
+    width = int(live.sum(axis=1).max(initial=0))
+    products, live = np.where(live, products, 0)[:, :width], live[:, :width]
+    return products, live, [np.take_along_axis(block, products, 1) for block in scores]

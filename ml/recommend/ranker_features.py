@@ -79,8 +79,10 @@ def _of_pairs(asked: History, products: np.ndarray, facts: Facts) -> Columns:
     span = np.where(bought, (asked.last_target_at - asked.first_target_at) / DAY, np.nan)
     again = asked.target_days > 1
     own_gap = np.where(again, span / np.maximum(asked.target_days - 1, 1), np.nan)
-    ago, since_first = _orders_since(asked)
-    share = np.where(bought, asked.target_days / np.maximum(since_first, 1), 0)
+    share = np.where(bought, asked.target_days / np.maximum(asked.orders_since, 1), 0)
+    # of orders between two with the product; how many have come since the last, measured in these
+    apart = np.where(again, (asked.orders_since - 1 - asked.orders_ago) / np.maximum(asked.target_days - 1, 1), np.nan)
+    place = _places(asked)
     typical = facts.gap_days[asked.product] if len(asked.product) else np.empty(0, np.float32)
     # the customer's own interval, drawn to the product's by one more interval
     expected = np.where(again, (span + typical) / np.maximum(asked.target_days, 1), typical)
@@ -89,7 +91,10 @@ def _of_pairs(asked: History, products: np.ndarray, facts: Facts) -> Columns:
         "own_targets": take(asked.targets, 0),
         "own_target_days": take(asked.target_days, 0),
         "own_order_share": take(share, 0),
-        "own_orders_ago": take(np.where(bought, ago, np.nan)),
+        "own_orders_ago": take(np.where(bought, asked.orders_ago, np.nan)),
+        "own_orders_due": take((asked.orders_ago + 1) / apart),
+        "own_habit": take(asked.habit, 0),
+        "own_place": take(place),
         "own_event": take(asked.event),
         "own_steps": take(asked.steps),
         "own_days": take(since),
@@ -104,17 +109,12 @@ def _of_pairs(asked: History, products: np.ndarray, facts: Facts) -> Columns:
     }
 
 
-def _orders_since(asked: History) -> tuple[np.ndarray, np.ndarray]:
-    """(m,) on how many days the customer ordered anything after each product's last purchase, and from its first purchase on.
-
-    Days on which only products were bought that had been and were to be bought on other days too are not counted.
-    """
-    bought = asked.targets > 0
-    base = asked.customer << 20
-    first, last = base + asked.first_target_at // DAY, base + asked.last_target_at // DAY
-    days = np.unique(np.concatenate([first[bought], last[bought]]))
-    end = np.searchsorted(days, base + (1 << 20))
-    return end - np.searchsorted(days, last, side="right"), end - np.searchsorted(days, first)
+def _places(asked: History) -> np.ndarray:
+    """(m,) how many products each customer has a stronger habit of buying."""
+    order = np.lexsort((asked.product, -asked.habit, asked.customer))
+    place = np.empty(len(order), np.float32)
+    place[order] = np.arange(len(order)) - asked.indptr[:-1][asked.customer[order]]
+    return np.where(asked.habit > 0, place, np.nan)
 
 
 def _of_customers(asked: History, products: np.ndarray) -> Columns:
@@ -132,7 +132,11 @@ def _of_customers(asked: History, products: np.ndarray) -> Columns:
     earliest = np.full(n, np.iinfo(np.int64).max)
     np.minimum.at(earliest, asked.customer, asked.first_at)
     tenure = np.where(some, (asked.moment - earliest) / DAY, np.nan)
+    orders = np.zeros(n)
+    np.maximum.at(orders, asked.customer, asked.orders_since)
     columns: Columns = {
+        "customer_orders": orders,
+        "customer_order_days": tenure / np.maximum(orders, 1),
         "customer_products": np.log1p(size),
         "customer_targets": np.log1p(bought),
         "customer_evidence": np.log1p(per_customer(asked.evidence)),
@@ -155,6 +159,7 @@ def _of_groups(asked: History, products: np.ndarray, group: np.ndarray, name: st
         f"{name}_liking": np.bincount(place, weights=evidence, minlength=len(cell)),
         f"{name}_lately": np.bincount(place, weights=evidence * 0.5 ** (since / 14), minlength=len(cell)),
         f"{name}_targets": np.bincount(place, weights=asked.targets[kept], minlength=len(cell)),
+        f"{name}_habit": np.bincount(place, weights=asked.habit[kept], minlength=len(cell)),
     }
     of = group[products]
     wanted = np.arange(asked.customers)[:, None] * groups + of
@@ -164,9 +169,11 @@ def _of_groups(asked: History, products: np.ndarray, group: np.ndarray, name: st
     for label, values in sums.items():
         total = np.bincount(cell // groups, weights=values, minlength=asked.customers) if len(cell) else np.zeros(asked.customers)
         columns[label] = np.where(found, values[at] if len(cell) else 0, 0) / np.maximum(total, 1e-9)[:, None]
-    latest = np.full(len(cell), np.inf)
-    np.minimum.at(latest, place, since)
-    columns[f"{name}_days"] = np.where(found, latest[at] if len(cell) else np.nan, np.nan)
+    bought = np.where(asked.targets > 0, (asked.moment - asked.last_target_at) / DAY, np.nan)[kept]
+    for label, days in ((f"{name}_days", since), (f"{name}_bought_days", bought)):
+        latest = np.full(len(cell), np.inf)
+        np.fmin.at(latest, place, days)
+        columns[label] = np.where(found & np.isfinite(latest[at]) if len(cell) else False, latest[at] if len(cell) else np.nan, np.nan)
     return columns
 
 

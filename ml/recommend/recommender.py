@@ -40,7 +40,9 @@ from ml.recommend.segments import worse_than_popularity
 from ml.recommend.sequence import SequenceModel
 from ml.recommend.similar import write_similar
 from ml.recommend.snapshot import Exam, Snapshot
+from ml.recommend.taste import Taste
 from ml.recommend.transitions import Transitions
+from ml.recommend.user_knn import UserKnn
 from ml.recommend.variety import best_variety
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,9 @@ log = logging.getLogger(__name__)
 CANDIDATES: tuple[type[Candidate], ...] = (
     Popularity,
     CategoryPopularity,
+    Taste,
     ItemKnn,
+    UserKnn,
     Ease,
     Transitions,
     SequenceModel,

@@ -70,9 +70,9 @@ def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], co
     for block in _blocks(snapshot, exam, customers, candidates, config):
         pools.append(Pool.of(block.scores, block.allowed, block.wanted, snapshot.catalogue.discontent, K))
         bar = np.where(block.allowed, filling, np.float32(-np.inf))
-        pool, live, scores = pool_of(block.scores, bar, config.ranker_pool)
+        pool, live, scores = pool_of(block.scores, bar, config.ranker_each)
         features, table = feature_table(block.asked, pool, dict(zip(names, scores, strict=True)), snapshot.catalogue, facts)
-        hit = np.take_along_axis(block.wanted, pool, 1)
+        hit = np.take_along_axis(block.wanted, pool, 1) & live
         of = ids[block.begin : block.end]
         parts.append(Rows(features, table[live.ravel()], hit[live], live.sum(axis=1), block.wanted.sum(axis=1), of))
     return Pool.joined(pools), Rows.joined(parts)

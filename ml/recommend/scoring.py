@@ -111,7 +111,7 @@ class Scorer:
         total[owned] = -np.inf
         if self.second is not None:
             ordered = np.ones(asked.customers, dtype=bool) if instead is None else ~strangers
-            self._order(self.second, asked, scores, total, ordered if plain is None else ordered & ~plain, k)
+            self._order(self.second, asked, scores, total, ordered if plain is None else ordered & ~plain)
         if self.category is not None:
             diversify(total, self.category, self.diversity, k)
         products, best = choose(total, k)
@@ -121,12 +121,10 @@ class Scorer:
         parts[nobody] = 0
         return Lists(products, best, parts)
 
-    def _order(
-        self, second: SecondStage, asked: History, scores: Sequence[np.ndarray], total: np.ndarray, ordered: np.ndarray, k: int
-    ) -> None:
+    def _order(self, second: SecondStage, asked: History, scores: Sequence[np.ndarray], total: np.ndarray, ordered: np.ndarray) -> None:
         """Puts the products that the second stage orders before all others: they score 1 to 2, the others half of what they did."""
         bar = np.where(np.isfinite(total), self.filling, np.float32(-np.inf))
-        pool, live, pooled = pool_of(scores, bar, max(self.config.ranker_pool, k))
+        pool, live, pooled = pool_of(scores, bar, self.config.ranker_each)
         live &= ordered[:, None]
         total[ordered] *= np.float32(0.5)
         row, place = np.nonzero(live)

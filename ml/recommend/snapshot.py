@@ -32,7 +32,12 @@ HISTORY_COLUMNS = (
     "first_target_at",
     "last_target_at",
     "event",
+    "habit",
+    "orders_ago",
+    "orders_since",
 )
+# what a purchase counts, for each order of the customer since
+HABIT_FADE = 0.9
 EVENT_TYPES = ("view", "cart", "wishlist", "recommendation_click", "purchase", "review")
 
 
@@ -96,6 +101,9 @@ class History:
         first_at, last_at: (m,) microseconds since 1970 of the first and the last event.
         first_target_at, last_target_at: (m,) of the first and the last target event, 0 where there was none.
         event: (m,) number in EVENT_TYPES of the weightiest event.
+        habit: (m,) sum over the orders that held the product of HABIT_FADE^(orders since); an order is a day with target events.
+        orders_ago, orders_since: (m,) how many orders came after the last with the product, and how many from the first with it on, that
+            one included; 0 where it was never ordered.
     """
 
     customers: int
@@ -112,6 +120,9 @@ class History:
     first_target_at: np.ndarray
     last_target_at: np.ndarray
     event: np.ndarray
+    habit: np.ndarray
+    orders_ago: np.ndarray
+    orders_since: np.ndarray
 
     @cached_property
     def customer(self) -> np.ndarray:
@@ -292,35 +303,58 @@ class Snapshot:
     def history(self, customers: Customers, before: datetime | None = None) -> History:
         """What the customers did before a moment; those without consent have no history, as the snapshot holds nothing of theirs."""
         query = """
-            with entries as (
+            with events as (
+                select customer, product, event_type, event_weight, is_target, occurred_at, cast(occurred_at as date) as day
+                from read_parquet($interactions) join asked using (customer_id) join catalogue using (product_id)
+                where customer_id between $first and $last and occurred_at < coalesce($before, 'infinity'::timestamp)
+            ),
+            ordered_on as (select distinct customer, product, day from events where is_target),
+            orders as (
+                select customer, day, row_number() over (partition by customer order by day desc) - 1 as ago
+                from (select distinct customer, day from ordered_on)
+            ),
+            habits as (
+                select
+                    customer, product, min(ago) as orders_ago, max(ago) + 1 as orders_since,
+                    sum(round(pow($fade, ago) * 1e9)::bigint)::double / 1e9 as habit
+                from ordered_on join orders using (customer, day) group by customer, product
+            ),
+            entries as (
                 select
                     customer, product,
                     sum(cast(event_weight as decimal(18, 6)))::double as evidence,
                     count(*) filter (is_target) as targets,
-                    count(distinct cast(occurred_at as date)) filter (is_target) as target_days,
+                    count(distinct day) filter (is_target) as target_days,
                     min(occurred_at) as first_at,
                     max(occurred_at) as last_at,
                     min(occurred_at) filter (is_target) as first_target_at,
                     max(occurred_at) filter (is_target) as last_target_at,
-                    arg_max(list_position(?, event_type) - 1, (event_weight, occurred_at, event_type)) as event
-                from read_parquet(?) join asked using (customer_id) join catalogue using (product_id)
-                where customer_id between ? and ? and occurred_at < coalesce(?, 'infinity'::timestamp)
-                group by customer, product
+                    arg_max(list_position($event_types, event_type) - 1, (event_weight, occurred_at, event_type)) as event
+                from events group by customer, product
             ),
             ordered as (
                 select *, row_number() over (partition by customer order by last_at desc, product) - 1 as steps from entries
-                qualify steps < ?
+                qualify steps < $most
             )
             select
                 customer, product, steps, evidence, targets, target_days,
                 epoch_us(first_at) as first_at, epoch_us(last_at) as last_at,
                 coalesce(epoch_us(first_target_at), 0) as first_target_at, coalesce(epoch_us(last_target_at), 0) as last_target_at,
-                coalesce(event, 0) as event
-            from ordered order by customer, steps
-        """
+                coalesce(event, 0) as event,
+                coalesce(habit, 0) as habit, coalesce(orders_ago, 0) as orders_ago, coalesce(orders_since, 0) as orders_since
+            from ordered left join habits using (customer, product) order by customer, steps
+        """  # habits are sums of whole numbers, the same in any order
         n, p = len(customers), len(self.catalogue)
         first, last = (customers.ids[0].as_py(), customers.ids[n - 1].as_py()) if n else ("", "")
-        arguments = [list(EVENT_TYPES), self._file("interactions"), first, last, before, self.config.max_history]
+        arguments = {
+            "interactions": self._file("interactions"),
+            "first": first,
+            "last": last,
+            "before": before,
+            "event_types": list(EVENT_TYPES),
+            "most": self.config.max_history,
+            "fade": HABIT_FADE,
+        }
         entry = self._about(customers, query, arguments)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(entry["customer"], minlength=n))]).astype(np.int64)
         return History(
@@ -338,6 +372,9 @@ class Snapshot:
             first_target_at=entry["first_target_at"].astype(np.int64),
             last_target_at=entry["last_target_at"].astype(np.int64),
             event=entry["event"].astype(np.int8),
+            habit=entry["habit"].astype(np.float32),
+            orders_ago=entry["orders_ago"].astype(np.int32),
+            orders_since=entry["orders_since"].astype(np.int32),
         )
 
     def owned(self, customers: Customers, before: datetime | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -511,10 +548,10 @@ class Snapshot:
         query = "select distinct segment from read_parquet(?) where segment is not null order by segment"
         return [segment for (segment,) in self._db.execute(query, [self._file("customers")]).fetchall()]
 
-    def _about(self, customers: Customers, query: str, arguments: Sequence[Any]) -> dict[str, np.ndarray]:
+    def _about(self, customers: Customers, query: str, arguments: Sequence[Any] | dict[str, Any]) -> dict[str, np.ndarray]:
         """Runs a query that may join `asked`, the window's customer numbers by id."""
         self._db.register("asked", pa.table({"customer_id": customers.ids, "customer": np.arange(len(customers), dtype=np.int32)}))
-        return self._db.execute(query, list(arguments)).fetchnumpy()
+        return self._db.execute(query, arguments).fetchnumpy()
 
 
 def _numbered(names: pa.Array) -> np.ndarray:

@@ -27,7 +27,7 @@ def history(wanted: np.ndarray) -> History:
     indptr = np.concatenate([[0], np.cumsum(wanted.sum(1))])
     steps = np.arange(len(rows)) - indptr[rows]
     ones = np.ones(len(rows))
-    return History(*wanted.shape, 1, indptr, columns.astype(np.int32), steps, ones, ones, *[ones] * 5, ones.astype(np.int8))
+    return History(*wanted.shape, 1, indptr, columns.astype(np.int32), steps, ones, ones, *[ones] * 5, ones.astype(np.int8), *[ones] * 3)
 
 
 @pytest.fixture

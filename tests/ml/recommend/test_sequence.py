@@ -37,6 +37,7 @@ def history_of(customers: int, products: int, indptr: np.ndarray, number: np.nda
     """Of which only the products and the times of the purchases matter."""
     ones = np.ones(len(steps))
     of = {"evidence": ones, "targets": ones, "target_days": ones, "event": ones.astype(np.int8)}
+    of |= {"habit": ones, "orders_ago": ones, "orders_since": ones}
     times = dict.fromkeys(("first_at", "last_at", "first_target_at", "last_target_at"), at)
     return History(customers=customers, products=products, moment=1000 * DAY, indptr=indptr, product=number, steps=steps, **of, **times)
 

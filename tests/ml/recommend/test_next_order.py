@@ -1,0 +1,130 @@
+"""What was added for the next order: habits, customers alike, taste, what follows by category, and the pool that is ordered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_snapshots import DAY, END, START, Event, write_snapshot
+
+from ml.recommend.candidates import Training
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.follow import Follow
+from ml.recommend.ranker import pool_of
+from ml.recommend.snapshot import HABIT_FADE, History, Snapshot
+from ml.recommend.taste import Taste
+from ml.recommend.user_knn import UserKnn
+
+
+def read(folder: Path, config: RecommenderConfig) -> tuple[Snapshot, History]:
+    snapshot = Snapshot(folder, config)
+    return snapshot, snapshot.history(snapshot.active())
+
+
+def training(snapshot: Snapshot, history: History, cache: Path) -> Training:
+    return Training(snapshot.catalogue, history, snapshot.popularity(60)["all"], cache)
+
+
+def bought(customer: str, product: str, *days: float) -> list[Event]:
+    return [(customer, product, "purchase", START + day * DAY) for day in days]
+
+
+def test_a_habit_fades_with_the_orders_since(tmp_path, config):
+    events = [*bought("c", "milk", 1, 2, 2.4, 5), *bought("c", "bread", 1, 9), ("c", "tea", "view", START + 3 * DAY)]
+    snapshot, history = read(write_snapshot(tmp_path / "features", events, {name: {} for name in ("bread", "milk", "tea")}), config)
+    by_name = dict(zip(snapshot.catalogue.ids.take(history.product).to_pylist(), range(3), strict=True))
+    # orders on the days 1, 2, 5 and 9
+    milk, bread, tea = (by_name[name] for name in ("milk", "bread", "tea"))
+    assert history.habit[milk] == pytest.approx(HABIT_FADE + HABIT_FADE**2 + HABIT_FADE**3)
+    assert history.habit[bread] == pytest.approx(1 + HABIT_FADE**3) and history.habit[tea] == 0
+    assert [history.orders_ago[entry] for entry in (milk, bread, tea)] == [1, 0, 0]
+    assert [history.orders_since[entry] for entry in (milk, bread, tea)] == [4, 4, 0]
+
+
+def test_customers_alike_bring_their_habits(tmp_path, config):
+    events = [e for c in range(6) for e in bought(f"a{c}", "milk", 1, 3) + bought(f"a{c}", "bread", 1, 3) + bought(f"a{c}", "jam", 3)]
+    events += [e for c in range(6) for e in bought(f"b{c}", "nails", 1) + bought(f"b{c}", "screws", 2)]
+    events += bought("new", "milk", 2) + bought("new", "bread", 2)
+    names = ("bread", "jam", "milk", "nails", "screws")
+    snapshot, history = read(write_snapshot(tmp_path / "features", events, {name: {} for name in names}), config)
+    model = UserKnn(config.model_copy(update={"user_knn_neighbours": 6}))
+    model.fit(training(snapshot, history, tmp_path))
+    scores = dict(zip(names, model.score(history)[-1], strict=True))
+    assert scores["jam"] > 0 == scores["nails"] == scores["screws"] and scores["milk"] > scores["jam"]
+
+
+def worded_shop(folder: Path) -> Path:
+    """Two categories; every customer keeps to the oaken or to the steel products of the one that is looked at most."""
+    products = {
+        f"{kind}{n:02d}": {"category": kind, "text": f"{'oak' if n % 2 else 'steel'} {kind} number{n}"}
+        for kind in ("lamp", "table")
+        for n in range(12)
+    }
+    rng = np.random.default_rng(5)
+    events: list[Event] = []
+    for c in range(40):
+        kind = "lamp" if c < 30 else "table"
+        looked = [f"{kind}{2 * n + c % 2:02d}" for n in rng.choice(6, size=3, replace=False)]
+        events += [(f"c{c:02d}", product, "view", START + float(rng.uniform(0, 79)) * DAY) for product in looked]
+    return write_snapshot(folder, events, products)
+
+
+def test_taste_is_a_category_and_within_it_the_words_of_the_past(tmp_path, config):
+    snapshot, history = read(worded_shop(tmp_path / "features"), config)
+    model = Taste(config)
+    model.fit(training(snapshot, history, tmp_path))
+    assert model.strength > 0
+    scores = model.score(history)
+    oak = np.arange(24) % 2 == 1
+    lamp = np.arange(24) < 12
+    odd = np.arange(40) % 2 == 1
+    assert (scores[:30][:, lamp].sum(1) > scores[:30][:, ~lamp].sum(1)).all()
+    assert (scores[odd][:, oak].sum(1) > scores[odd][:, ~oak].sum(1)).all()
+    assert (scores[~odd][:, oak].sum(1) < scores[~odd][:, ~oak].sum(1)).all()
+
+
+def test_kept_models_score_the_same(tmp_path, config):
+    snapshot, history = read(worded_shop(tmp_path / "features"), config)
+    for kind in (Taste, UserKnn, Follow):
+        model, kept = kind(config), kind(config)
+        model.fit(training(snapshot, history, tmp_path))
+        kept.restore(model.arrays())
+        np.testing.assert_array_equal(kept.score(history), model.score(history))
+        model.align(np.arange(24), snapshot.catalogue, tmp_path)
+        np.testing.assert_allclose(model.score(history), kept.score(history), atol=1e-6)
+
+
+def test_what_follows_is_believed_more_where_the_categories_follow_each_other(tmp_path, config):
+    """One guitar is followed once by a strap and once by a book; straps follow guitars, books follow nothing in particular."""
+    products = {f"guitar{n}": {"category": "Guitars"} for n in range(6)} | {f"strap{n}": {"category": "Straps"} for n in range(6)}
+    products |= {f"book{n}": {"category": "Books"} for n in range(6)}
+    events: list[Event] = []
+    for n in range(1, 6):
+        events += bought(f"c{n}", f"guitar{n}", 1) + bought(f"c{n}", f"strap{n}", 4) + bought(f"d{n}", f"book{n}", 4)
+        events += bought(f"d{n}", f"book{(n + 1) % 6}", 1)
+    events += bought("c", "guitar0", 1) + bought("c", "strap0", 3) + bought("c", "book0", 3) + bought("asked", "guitar0", 79)
+    snapshot, history = read(write_snapshot(tmp_path / "features", events, products), config)
+    model = Follow(config)
+    model.fit(training(snapshot, history, tmp_path))
+    number = {name: place for place, name in enumerate(snapshot.catalogue.ids.to_pylist())}
+    asked = list(snapshot.active().ids.to_pylist()).index("asked")
+    scores = model.score(history)[asked]
+    assert scores[number["strap0"]] > scores[number["book0"]]
+    assert history.moment == snapshot.moment(END)
+
+
+def test_the_pool_is_the_best_of_each_united():
+    rng = np.random.default_rng(6)
+    scores = [(rng.random((8, 50)) * (rng.random((8, 50)) < 0.4)).astype(np.float32) for _ in range(3)]
+    bar = np.tile(np.linspace(1e-4, 2e-4, 50, dtype=np.float32), (8, 1))
+    bar[:, ::7] = -np.inf
+    products, live, pooled = pool_of(scores, bar, 4)
+    for row in range(8):
+        expected = set(np.argsort(-bar[row])[:4])
+        for block in scores:
+            worth = np.where((block[row] > 0) & np.isfinite(bar[row]), block[row], -1)
+            expected |= {product for product in np.argsort(-worth)[:4] if worth[product] > 0}
+        assert products[row][live[row]].tolist() == sorted(expected)
+        for block, of in zip(scores, pooled, strict=True):
+            np.testing.assert_array_equal(of[row], block[row, products[row]])
