@@ -14,11 +14,11 @@ from ml.recommend.by_category import Members
 from ml.recommend.candidates import Candidate
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.content import Content
+from ml.recommend.inner_products import InnerProducts
 from ml.recommend.item_knn import ItemKnn
 from ml.recommend.rules import Rules
 from ml.recommend.scoring import FILL
 from ml.recommend.snapshot import Catalogue, Snapshot
-from ml.recommend.topk import top_k
 
 # behaviour says more than texts where there is any
 CONTENT_WEIGHT = np.float32(0.5)
@@ -124,16 +124,13 @@ def text_neighbours(
             groups.append((members.products[begin : begin + members.sizes[number]], pool))
     for asking, pool in groups:
         pool = np.sort(pool)
-        of_pool = np.ascontiguousarray(vectors[pool].T)
-        block = max(1, min(config.score_chunk_rows, config.score_chunk_mb * 2**20 // (4 * 4 * max(1, len(pool)))))
-        for begin in range(0, len(asking) if len(pool) else 0, block):
-            rows = asking[begin : begin + block]
-            cosine = vectors[rows] @ of_pool
+        search = InnerProducts(vectors[pool], config.threads)
+        for begin in range(0, len(asking) if len(pool) else 0, config.score_chunk_rows):
+            rows = asking[begin : begin + config.score_chunk_rows]
             itself = np.minimum(np.searchsorted(pool, rows), len(pool) - 1)
             own = np.flatnonzero(pool[itself] == rows)
-            cosine[own, itself[own]] = -np.inf
-            nearest, worth = top_k(cosine, length)
-            found[rows, : nearest.shape[1]] = np.where(worth > 0, pool[nearest], -1)
+            nearest, _ = search.best(vectors[rows], length, (own, itself[own]))
+            found[rows] = np.where(nearest >= 0, pool[nearest], -1)
     return found
 
 

@@ -46,6 +46,7 @@ BENCHMARKS = [
     Benchmark("collect", "taking ten million events, new and corrected, as Parquet, CSV and JSON lines", []),
     Benchmark("transform", "dbt over a year of ten million events, then over one more day", ["--events", "10000000"]),
     Benchmark("scoring", "lists for ten and for a hundred thousand customers: seconds, and whether memory stays flat", []),
+    Benchmark("topk", "the best of a hundred thousand products for everybody, beside the bare product and implicit", []),
     Benchmark("lookup", "one customer's list out of a release of a million customers", []),
     Benchmark("demo", "making a demo shop of a million events on one core, then one more day of it", []),
     Benchmark("truth", "the lists of a demo night beside those of a recommender that knew every taste", []),
