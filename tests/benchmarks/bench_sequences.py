@@ -8,6 +8,8 @@ split by time is leave-one-out: the test day holds every user's last item, the v
 the products' texts. Then a night's work is done: choices on the validation day by candidates that know the days before it, a fit on all
 before the test day, the judging of all users on the test day (asked with their history before it, all items ranked, those in the history
 left out), a fit on everything, all lists. Ends with one JSON line. Users whose last item is in their history already are not judged.
+
+With --sequence-alone, only the sequence model is fitted, once, on all before the test day, and judged by itself.
 """
 
 from __future__ import annotations
@@ -26,8 +28,15 @@ import numpy as np
 import pyarrow as pa
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
+from ml.recommend.candidates import Training
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.judge import judge
+from ml.recommend.popularity import Popularity
 from ml.recommend.recommender import Recommender
+from ml.recommend.rehearsal import known_before
+from ml.recommend.scoring import Scorer
+from ml.recommend.sequence import SequenceModel
+from ml.recommend.snapshot import Snapshot
 
 END = "timestamp '2026-01-01'"
 
@@ -122,18 +131,51 @@ def measure(features: Path, users: int, scratch: Path) -> dict[str, float]:
         "ndcg@10": round(figures["ndcg@10"].value, 5),
         "fit_seconds": round(fitted - began + refitted - evaluated, 1),
         "score_seconds": round(evaluated - fitted + time.perf_counter() - refitted, 1),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)),
+        "peak_mb": peak_mb(),
     }
+
+
+def measure_sequence_model(features: Path, users: int, cache: Path) -> dict[str, float]:
+    """The sequence model by itself: fitted on what lies before the test day, and what its lists are worth."""
+    config = RecommenderConfig(max_judged_customers=users)
+    snapshot = Snapshot(features, config)
+    exam = snapshot.exam("test")
+    popularity = Popularity(config)
+    popularity.worth = snapshot.popularity(config.half_life_days, exam.starts_at)["all"]
+    history, known = snapshot.history(snapshot.active(exam.starts_at), exam.starts_at), known_before(snapshot, exam)
+    model = SequenceModel(config)
+    began = time.perf_counter()
+    model.fit(Training(snapshot.catalogue, history, popularity.worth, cache))
+    fitted = time.perf_counter()
+    alone, baseline = (
+        Scorer([candidate], np.ones(1), np.ones(len(known), np.float32), popularity.worth, known, config)
+        for candidate in (model, popularity)
+    )
+    figures = {metric.name: metric.value for metric in judge(snapshot, exam, "test", alone, {"popularity": baseline}, users).metrics}
+    return {
+        "recall@10": round(figures["recall@10"], 5),
+        "ndcg@10": round(figures["ndcg@10"], 5),
+        "fit_seconds": round(fitted - began, 1),
+        "score_seconds": round(time.perf_counter() - fitted, 1),
+        "peak_mb": peak_mb(),
+    }
+
+
+def peak_mb() -> int:
+    """The process's peak memory so far, megabytes."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-recommend", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sequences", type=Path)
     parser.add_argument("--attributes", type=Path)
+    parser.add_argument("--sequence-alone", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         users = write_snapshot(given.sequences, given.attributes, Path(scratch) / "features")
-        print(json.dumps(measure(Path(scratch) / "features", users, Path(scratch))))
+        measured = measure_sequence_model if given.sequence_alone else measure
+        print(json.dumps(measured(Path(scratch) / "features", users, Path(scratch))))
 
 
 if __name__ == "__main__":
