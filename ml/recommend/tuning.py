@@ -21,6 +21,10 @@ SEARCHED: dict[str, Range] = {
     "transitions_ridge": Range(10, 3000, log=True),
     "transitions_fade": Range(0.3, 1.0),
     "repeat_half_life_days": Range(5, 365, log=True),
+    "interest_half_life_days": Range(1, 60, log=True),
     "als_confidence": Range(1, 100, log=True),
     "als_ridge": Range(1, 100, log=True),
+    "sequence_dropout": Range(0.1, 0.7),
+    "sequence_rate": Range(3e-4, 3e-3, log=True),
+    "ranker_rate": Range(0.02, 0.2, log=True),
 }

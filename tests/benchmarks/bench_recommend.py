@@ -33,13 +33,14 @@ from tests.conftest import SHOP_DATA
 from tests.whole_night import run
 
 
-def snapshot(shop: str, home: Path) -> Path:
-    """The folder with a shop's features; of a night of bench_nights, they are made under `home`, in processes of their own."""
+def snapshot(shop: str, home: Path, as_of: str | None = None) -> Path:
+    """The folder with a shop's features; of a night of bench_nights, they are made under `home`, in processes of their own, as of that
+    benchmark's moment or another."""
     if shop not in NIGHTS:
         return Path(shop)
     of = NIGHTS[shop]
     settings = load_settings(home=home, shop=shop, source=of.get("source"), data=SHOP_DATA / of["data"] if "data" in of else None)
-    night = Night.open(settings, parse_as_of(of["as_of"]))
+    night = Night.open(settings, parse_as_of(as_of or of["as_of"]))
     run(night, ("land", "collect", "transform"))
     return night.features
 
