@@ -17,9 +17,14 @@ PENALTIES = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 def unit(scores: np.ndarray) -> np.ndarray:
     """(n, P) scores brought to [0, 1] row by row: the best product has 1, and where a candidate has nothing to say, 0."""
+    return scaled(scores)[0]
+
+
+def scaled(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unit scores, and (n,) what the best product of each row had before."""
     positive = np.maximum(scores, 0)
     best = positive.max(axis=1, keepdims=True, initial=0)
-    return (positive / np.where(best > 0, best, 1)).astype(np.float32, copy=False)
+    return (positive / np.where(best > 0, best, 1)).astype(np.float32, copy=False), best[:, 0].astype(np.float32)
 
 
 @dataclass(frozen=True)

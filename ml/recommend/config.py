@@ -73,6 +73,9 @@ class RecommenderConfig(BaseModel):
     sequence_again: float = Field(0.25, ge=0, le=1, description="Share of the epochs when it goes on from an earlier fit.")
     sequence_min_customers: int = Field(2000, ge=1, description="Customers with two products or more that it needs to learn anything.")
     sequence_max_products: int = Field(30_000, ge=0, description="Products up to which the sequence model is fitted.")
+    habitual: float = Field(
+        0.25, ge=0, le=1, description="Share of repeated purchases beyond which transitions and the sequence model are left out."
+    )
     sequence_tokens: int = Field(10_000_000, ge=1, description="Most products read while learning; fewer epochs where the shop is large.")
 
     ranker_each: int = Field(30, ge=1, le=1000, description="Best products of each candidate that the second stage orders, united.")

@@ -21,6 +21,9 @@ from ml.recommend.ranker_features import feature_table
 from ml.recommend.snapshot import Catalogue, History
 from ml.recommend.topk import top_k
 
+# candidates whose scores are shares or likenesses
+TELLING = ("follow", "taste", "user_knn", "transitions")
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -94,7 +97,9 @@ class Ranker:
             "num_threads": config.threads,
             "verbose": -1,
         }
-        data = lgb.Dataset(rows.table, rows.wanted.astype(np.int8), feature_name=list(rows.names), free_raw_data=True)
+        # between counting each customer once, as NDCG does, and each wish once, which is steadier
+        weight = np.repeat(1 / np.sqrt(np.maximum(rows.answers, 1)), rows.sizes)
+        data = lgb.Dataset(rows.table, rows.wanted.astype(np.int8), weight=weight / weight.mean(), feature_name=list(rows.names))
         return cls(lgb.train(settings, data, config.ranker_rounds))
 
     def predict(self, names: Sequence[str], table: np.ndarray, threads: int) -> np.ndarray:
@@ -138,7 +143,9 @@ class SecondStage:
     facts: Facts
     threads: int
 
-    def order(self, asked: History, pool: np.ndarray, live: np.ndarray, scores: Sequence[np.ndarray]) -> np.ndarray:
+    def order(
+        self, asked: History, pool: np.ndarray, live: np.ndarray, scores: Sequence[np.ndarray], best: Sequence[np.ndarray]
+    ) -> np.ndarray:
         """(live places,) float32 probabilities of the products in question.
 
         Args:
@@ -146,9 +153,16 @@ class SecondStage:
             pool: (n, m) product numbers.
             live: (n, m) whether a place holds a product that may be shown.
             scores: c times (n, m) unit scores.
+            best: c times (n,) what is 1 in them.
         """
-        names, table = feature_table(asked, pool, dict(zip(self.names, scores, strict=True)), self.catalogue, self.facts)
+        of, sure = dict(zip(self.names, scores, strict=True)), telling(self.names, best)
+        names, table = feature_table(asked, pool, of, sure, self.catalogue, self.facts)
         return self.ranker.predict(names, table[live.ravel()], self.threads)
+
+
+def telling(names: Sequence[str], best: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Of the candidates' greatest scores those whose scale is the same for every customer and every day: what popularity sums up is not."""
+    return {name: of for name, of in zip(names, best, strict=True) if name in TELLING}
 
 
 def pool_of(scores: Sequence[np.ndarray], bar: np.ndarray, each: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:

@@ -15,7 +15,12 @@ Columns = dict[str, np.ndarray]
 
 
 def feature_table(
-    asked: History, products: np.ndarray, scores: Mapping[str, np.ndarray], catalogue: Catalogue, facts: Facts
+    asked: History,
+    products: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    best: Mapping[str, np.ndarray],
+    catalogue: Catalogue,
+    facts: Facts,
 ) -> tuple[list[str], np.ndarray]:
     """Names (f,) and values (n * m, f) float32 of the features, NaN where there is nothing to say.
 
@@ -23,11 +28,14 @@ def feature_table(
         asked: histories of n customers.
         products: (n, m) products in question.
         scores: (n, m) unit scores by candidate's name.
+        best: (n,) what is 1 in them, on the candidate's own scale, by the names of those whose scale says how sure they are.
         catalogue, facts: of the products, before the histories' moment.
     """
     columns: Columns = {}
     for name, score in scores.items():
         columns[f"score_{name}"] = score
+    for name, greatest in best.items():
+        columns[f"raw_{name}"] = scores[name] * greatest[:, None]
     stacked = np.stack(list(scores.values()))
     columns["score_mean"] = stacked.mean(axis=0)
     columns["score_count"] = np.count_nonzero(stacked > 0, axis=0)

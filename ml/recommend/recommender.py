@@ -39,7 +39,7 @@ from ml.recommend.scoring import Scorer
 from ml.recommend.segments import worse_than_popularity
 from ml.recommend.sequence import SequenceModel
 from ml.recommend.similar import write_similar
-from ml.recommend.snapshot import Exam, Snapshot
+from ml.recommend.snapshot import Exam, History, Snapshot
 from ml.recommend.taste import Taste
 from ml.recommend.transitions import Transitions
 from ml.recommend.user_knn import UserKnn
@@ -64,6 +64,8 @@ CANDIDATES: tuple[type[Candidate], ...] = (
 )
 # kept whatever their weight: popularity fills lists up, the other two find similar products
 ALWAYS = (Popularity.name, ItemKnn.name, Content.name)
+# not fitted where habits prevail: they took two thirds of such a shop's night and its lists were as good without them
+SLOW = (Transitions.name, SequenceModel.name)
 HELD_OUT = 3  # every third customer decides between blend and second stage
 HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 365.0)
 
@@ -127,10 +129,11 @@ class Recommender(NightlyModel):
         popularity = snapshot.popularity(half_life_days, before)["all"]
         training = Training(snapshot.catalogue, history, popularity, cache, earlier)
         products_seen = len(np.unique(history.product))
+        left_out = SLOW if habitual(history) > self.config.habitual else ()
         fitted: list[Candidate] = []
         for kind in CANDIDATES:
             candidate = kind(self.config)
-            if (names is None or kind.name in names) and candidate.suits(snapshot.catalogue, products_seen):
+            if (names is None or kind.name in names) and kind.name not in left_out and candidate.suits(snapshot.catalogue, products_seen):
                 candidate.fit(training)
                 fitted.append(candidate)
                 log.info("%s: fitted on %d customers, %d pairs", kind.name, history.customers, len(history.product))
@@ -348,3 +351,8 @@ class Recommender(NightlyModel):
                 candidate.restore(load_file(file))
                 model.candidates.append(candidate)
         return model
+
+
+def habitual(history: History) -> float:
+    """Which share of what was bought the customers had bought before, counting a product once a day."""
+    return float((history.target_days - 1).clip(min=0).sum() / max(1, int(history.target_days.sum())))

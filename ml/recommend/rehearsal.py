@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml.recommend.blend import Pool, unit
+from ml.recommend.blend import Pool, scaled
 from ml.recommend.candidates import Candidate
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.facts import Facts
 from ml.recommend.judge import K
-from ml.recommend.ranker import Rows, pool_of
+from ml.recommend.ranker import Rows, pool_of, telling
 from ml.recommend.ranker_features import feature_table
 from ml.recommend.scoring import Scorer, by_popularity, within
 from ml.recommend.snapshot import Customers, Exam, History, Snapshot
@@ -20,14 +20,16 @@ from ml.recommend.snapshot import Customers, Exam, History, Snapshot
 
 @dataclass(frozen=True)
 class _Block:
-    """Customers begin to end of an exam: their histories, (n, P) what may be shown and what was wanted, and c times (n, P) unit scores."""
+    """Customers begin to end of an exam: their histories, (n, P) what may be shown and what was wanted, and c times (n, P) unit scores
+    with (n,) what is 1 in them."""
 
     begin: int
     end: int
     asked: History
     allowed: np.ndarray
     wanted: np.ndarray
-    scores: list[np.ndarray]
+    scores: Sequence[np.ndarray]
+    best: Sequence[np.ndarray]
 
 
 def _blocks(
@@ -43,7 +45,8 @@ def _blocks(
         allowed[within(owned, begin, end)] = False
         wanted = np.zeros_like(allowed)
         wanted[within(answers, begin, end)] = True
-        yield _Block(begin, end, asked, allowed, wanted, [unit(candidate.score(asked)) for candidate in candidates])
+        scores, best = zip(*(scaled(candidate.score(asked)) for candidate in candidates), strict=True)
+        yield _Block(begin, end, asked, allowed, wanted, scores, best)
 
 
 def pool_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Pool:
@@ -71,7 +74,8 @@ def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], co
         pools.append(Pool.of(block.scores, block.allowed, block.wanted, snapshot.catalogue.discontent, K))
         bar = np.where(block.allowed, filling, np.float32(-np.inf))
         pool, live, scores = pool_of(block.scores, bar, config.ranker_each)
-        features, table = feature_table(block.asked, pool, dict(zip(names, scores, strict=True)), snapshot.catalogue, facts)
+        of, sure = dict(zip(names, scores, strict=True)), telling(names, block.best)
+        features, table = feature_table(block.asked, pool, of, sure, snapshot.catalogue, facts)
         hit = np.take_along_axis(block.wanted, pool, 1) & live
         of = ids[block.begin : block.end]
         parts.append(Rows(features, table[live.ravel()], hit[live], live.sum(axis=1), block.wanted.sum(axis=1), of))

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ml.recommend.blend import unit
+from ml.recommend.blend import scaled, unit
 from ml.recommend.candidates import Candidate
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.diversity import diversify
@@ -96,7 +96,7 @@ class Scorer:
             choose: makes lists of (n, P) scores, which it may overwrite, as `top_k` does.
             plain: (n,) whether the customer gets popularity alone.
         """
-        scores = [unit(candidate.score(asked)) for candidate in self.candidates]
+        scores, greatest = zip(*(scaled(candidate.score(asked)) for candidate in self.candidates), strict=True)
         nobody = strangers = np.diff(asked.indptr) == 0
         total = np.zeros((asked.customers, asked.products), np.float32)
         for block, weight in zip(scores, self.weights, strict=True):
@@ -111,7 +111,7 @@ class Scorer:
         total[owned] = -np.inf
         if self.second is not None:
             ordered = np.ones(asked.customers, dtype=bool) if instead is None else ~strangers
-            self._order(self.second, asked, scores, total, ordered if plain is None else ordered & ~plain)
+            self._order(self.second, asked, scores, greatest, total, ordered if plain is None else ordered & ~plain)
         if self.category is not None:
             diversify(total, self.category, self.diversity, k)
         products, best = choose(total, k)
@@ -121,14 +121,22 @@ class Scorer:
         parts[nobody] = 0
         return Lists(products, best, parts)
 
-    def _order(self, second: SecondStage, asked: History, scores: Sequence[np.ndarray], total: np.ndarray, ordered: np.ndarray) -> None:
+    def _order(
+        self,
+        second: SecondStage,
+        asked: History,
+        scores: Sequence[np.ndarray],
+        greatest: Sequence[np.ndarray],
+        total: np.ndarray,
+        ordered: np.ndarray,
+    ) -> None:
         """Puts the products that the second stage orders before all others: they score 1 to 2, the others half of what they did."""
         bar = np.where(np.isfinite(total), self.filling, np.float32(-np.inf))
         pool, live, pooled = pool_of(scores, bar, self.config.ranker_each)
         live &= ordered[:, None]
         total[ordered] *= np.float32(0.5)
         row, place = np.nonzero(live)
-        total[row, pool[row, place]] = 1 + second.order(asked, pool, live, pooled)
+        total[row, pool[row, place]] = 1 + second.order(asked, pool, live, pooled, greatest)
 
 
 def by_popularity(popularity: np.ndarray) -> np.ndarray:

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 from tiny_snapshots import DAY, END, START, Event, write_snapshot
 
+from ml.recommend.blend import Pool, search, unit
 from ml.recommend.candidates import Training
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.follow import Follow
 from ml.recommend.ranker import pool_of
+from ml.recommend.recommender import Recommender
+from ml.recommend.sequence import SequenceModel
 from ml.recommend.snapshot import HABIT_FADE, History, Snapshot
 from ml.recommend.taste import Taste
+from ml.recommend.transitions import Transitions
 from ml.recommend.user_knn import UserKnn
 
 
@@ -128,3 +132,28 @@ def test_the_pool_is_the_best_of_each_united():
         assert products[row][live[row]].tolist() == sorted(expected)
         for block, of in zip(scores, pooled, strict=True):
             np.testing.assert_array_equal(of[row], block[row, products[row]])
+
+
+def test_a_gain_within_its_error_does_not_make_a_blend():
+    """One candidate knows something, one nothing; on twenty customers some mixture of the two is a little better by chance."""
+    alone = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        wanted = rng.random((20, 60)) < 0.05
+        knows = (wanted * 0.6 + rng.random((20, 60))).astype(np.float32)
+        noise = rng.random((20, 60)).astype(np.float32)
+        pool = Pool.of([unit(noise), unit(knows)], np.ones_like(wanted), wanted, np.zeros(60, np.float32), 10)
+        weights, _, reached = search(pool, start=0, k=10)
+        gain = (pool.ndcgs(pool.total(weights), 10) - pool.ndcgs(pool.scores[1], 10)).numpy()
+        assert weights.tolist() == [0, 1] or gain.mean() > gain.std() / np.sqrt(20)
+        assert reached == pytest.approx(pool.ndcg(pool.total(weights), 10))
+        alone += weights.tolist() == [0, 1]
+    assert alone > 0
+
+
+@pytest.mark.parametrize(("orders", "fitted"), [((5,), True), ((5, 14, 23, 32, 41), False)])
+def test_where_habits_prevail_the_slow_models_are_left_out(tmp_path, config, orders, fitted):
+    events = [e for c in range(30) for p in range(4) for e in bought(f"c{c:02d}", f"p{(c + p) % 8}", *(day + p for day in orders))]
+    snapshot = Snapshot(write_snapshot(tmp_path / "features", events, {f"p{p}": {"repeatable": True} for p in range(8)}), config)
+    names = {candidate.name for candidate in Recommender(config)._fitted(snapshot, tmp_path, None, 60)}
+    assert (Transitions.name in names) == (SequenceModel.name in names) == fitted and UserKnn.name in names
