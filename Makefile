@@ -8,13 +8,15 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Other packages, which Nightshelf is compared with, and which want older libraries.
+COMPARE := build/compare
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 # Where the state lives, as the settings have it.
 HOME_DIR = $(or $(NIGHTSHELF_HOME),var)
 
 .PHONY: help
 help: ## Show what there is to do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: nightly
 nightly: $(VENV)/.installed ## Run one whole night, SOURCE= DATA= AS_OF= for another shop than the demo
@@ -62,6 +64,11 @@ bench-recommend: $(VENV)/.installed-test ## Leave-one-out on a file of sequences
 	@$(if $(SEQUENCES),,echo "Say which file: make bench-recommend SEQUENCES=<file> [ATTRIBUTES=<json>]" >&2; exit 2;) \
 	$(RUN) -m tests.benchmarks.bench_sequences '$(SEQUENCES)' $(if $(ATTRIBUTES),--attributes '$(ATTRIBUTES)')
 
+.PHONY: bench-side-by-side
+bench-side-by-side: $(VENV)/.installed-test $(COMPARE)/.installed ## Other packages beside Nightshelf, SEQUENCES=<file> [USERS=<first so many>] [EPOCHS=3]
+	@$(if $(SEQUENCES),,echo "Say which file: make bench-side-by-side SEQUENCES=<file> [USERS=<first so many>] [EPOCHS=3]" >&2; exit 2;) \
+	$(RUN) -m tests.benchmarks.bench_side_by_side '$(SEQUENCES)' $(if $(USERS),--users '$(USERS)') $(if $(EPOCHS),--epochs '$(EPOCHS)')
+
 .PHONY: lock
 lock: ## Resolve requirements*.in anew into requirements*.txt
 	@echo "Resolving the requirements in a clean environment."
@@ -71,6 +78,9 @@ lock: ## Resolve requirements*.in anew into requirements*.txt
 	@build/lock/bin/pip --disable-pip-version-check install -q -r requirements-test.in -c build/requirements.txt
 	@{ head -1 requirements-test.txt; build/lock/bin/pip freeze | sed 's/+cpu$$//' | LC_ALL=C sort -f | grep -vxFf build/requirements.txt; } > build/requirements-test.txt
 	@build/lock/bin/pip check && mv build/requirements.txt build/requirements-test.txt . && rm -rf build/lock
+	@$(PYTHON) -m venv build/lock && build/lock/bin/pip --disable-pip-version-check install -q -r requirements-compare.in
+	@{ head -1 requirements-compare.txt; build/lock/bin/pip freeze | sed 's/+cpu$$//' | LC_ALL=C sort -f; } > build/requirements-compare.txt
+	@build/lock/bin/pip check && mv build/requirements-compare.txt . && rm -rf build/lock
 
 .PHONY: clean
 clean: ## Remove what was installed and built; the state in NIGHTSHELF_HOME stays
@@ -88,4 +98,10 @@ $(VENV)/.installed: requirements.txt
 $(VENV)/.installed-test: $(VENV)/.installed requirements-test.txt
 	@echo "Installing requirements-test.txt, what tests and checks need on top."
 	@$(PIP) install -q -r requirements-test.txt
+	@touch $@
+
+$(COMPARE)/.installed: requirements-compare.txt
+	@echo "Installing requirements-compare.txt into $(COMPARE), about 4 minutes."
+	@test -x $(COMPARE)/bin/python || $(PYTHON) -m venv $(COMPARE)
+	@$(COMPARE)/bin/python -m pip --disable-pip-version-check --no-input install -q -r requirements-compare.txt
 	@touch $@

@@ -70,7 +70,8 @@ class RecommenderConfig(BaseModel):
     sequence_negatives: int = Field(512, ge=1, description="Products beside which the next one has to be found, drawn for each batch.")
     sequence_rate: float = Field(1e-3, gt=0, description="Greatest learning rate.")
     sequence_epochs: int = Field(60, ge=1, description="Most times each history is learned from.")
-    sequence_again: float = Field(0.25, ge=0, le=1, description="Share of the epochs when it goes on from an earlier fit.")
+    sequence_again: float = Field(0.25, ge=0, le=1, description="Share of the epochs when it goes on from an earlier fit, at most.")
+    sequence_again_least: float = Field(0.1, ge=0, le=1, description="The same where hardly anything is new.")
     sequence_min_customers: int = Field(2000, ge=1, description="Customers with two products or more that it needs to learn anything.")
     sequence_max_products: int = Field(30_000, ge=0, description="Products up to which the sequence model is fitted.")
     habitual: float = Field(

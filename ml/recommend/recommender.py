@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.numpy import load_file, save_file
 
-from ml.nightly_model import EVERYTHING, Evaluation, Metric, NightlyModel, Split
+from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, Metric, NightlyModel, Split
 from ml.recommend.als import Als
 from ml.recommend.blend import Choice, search
 from ml.recommend.candidates import Candidate, Training
@@ -82,6 +82,7 @@ class Recommender(NightlyModel):
         self.products = pa.array([], pa.string())
         self.candidates: list[Candidate] = []
         self._rehearsed: list[Candidate] = []
+        self._kept: list[SequenceModel] = []
         self.ranker: Ranker | None = None
         self._learned: list[Rows] = []
 
@@ -99,9 +100,13 @@ class Recommender(NightlyModel):
     # ---- learning --------------------------------------------------------------------------------------------------
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
         """See NightlyModel. With `warm_start` and EVERYTHING the choice is taken over; otherwise it is made on validation rows,
-        by candidates that were fitted on the rows before them, and the candidates are then fitted again on all of `splits`."""
+        by candidates that were fitted on the rows before them, and the candidates are then fitted again on all of `splits`. With
+        `warm_start` and BEFORE_TEST it is a former night's model, whose sequence models may be gone on from (see `SequenceModel.fit`)."""
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
+        if warm_start is not None and tuple(splits) == BEFORE_TEST:
+            warm_start._follow(snapshot, cache)
+            self._kept = warm_start._sequences()
         if warm_start is not None and tuple(splits) == EVERYTHING:
             self.choice, self.ranker = warm_start.choice, warm_start._ranker_of_everything(snapshot, cache)
             self._rehearsed = warm_start.candidates if warm_start.products.equals(snapshot.catalogue.ids) else []
@@ -112,7 +117,9 @@ class Recommender(NightlyModel):
         self.products = snapshot.catalogue.ids
         names = None if self.choice.second_stage else {*self.choice.weights, *ALWAYS}
         rehearsed, self._rehearsed = self._rehearsed, []
-        self.candidates = self._fitted(snapshot, cache, snapshot.end_of(splits), self.choice.half_life_days, names, rehearsed)
+        earlier = [*rehearsed, *self._kept]
+        self.candidates = self._fitted(snapshot, cache, snapshot.end_of(splits), self.choice.half_life_days, names, earlier)
+        self._kept = [candidate for candidate in rehearsed if isinstance(candidate, SequenceModel)] if tuple(splits) == BEFORE_TEST else []
 
     def _fitted(
         self,
@@ -124,7 +131,7 @@ class Recommender(NightlyModel):
         earlier: Sequence[Candidate] = (),
     ) -> list[Candidate]:
         """The candidates that this shop's data suits, fitted on the rows before a moment; only those named, where names are given.
-        They may go on from `earlier` ones, which know no later rows."""
+        They may go on from those `earlier` ones which know no later rows."""
         history = snapshot.history(snapshot.active(before), before)
         popularity = snapshot.popularity(half_life_days, before)["all"]
         training = Training(snapshot.catalogue, history, popularity, cache, earlier)
@@ -147,7 +154,7 @@ class Recommender(NightlyModel):
             log.info("blend: only %d customers to choose on, popularity serves alone", len(customers))
             return self._popularity_alone()
         half_life, popularity_ndcg = self._best_half_life(snapshot, exam)
-        self._rehearsed = candidates = self._fitted(snapshot, cache, exam.starts_at, half_life)
+        self._rehearsed = candidates = self._fitted(snapshot, cache, exam.starts_at, half_life, earlier=self._kept)
         pool, rows = rehearse(snapshot, exam, candidates, self.config)
         judged_apart = len(customers) >= self.config.ranker_min_customers
         held = np.arange(len(customers)) % HELD_OUT == 0 if judged_apart else np.zeros(len(customers), dtype=bool)
@@ -270,6 +277,10 @@ class Recommender(NightlyModel):
         diversity = max(choice.diversity, self.config.diversity)
         return Scorer(candidates, weights, demotion, popularity, allowed, self.config, category, diversity, choice.popular_segments, second)
 
+    def _sequences(self) -> list[SequenceModel]:
+        """Those that a later night may go on from: as judged, and as the choice was made with."""
+        return [*self._kept, *(candidate for candidate in self.candidates if isinstance(candidate, SequenceModel))]
+
     def _popularity(self) -> np.ndarray:
         return next(c.worth for c in self.candidates if type(c) is Popularity)
 
@@ -279,7 +290,7 @@ class Recommender(NightlyModel):
         if ids.equals(self.products):
             return
         place = pc.index_in(ids, self.products).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        for candidate in self.candidates:
+        for candidate in (*self.candidates, *self._kept):
             candidate.align(place, snapshot.catalogue, cache)
         self.products = ids
 
@@ -327,14 +338,16 @@ class Recommender(NightlyModel):
 
     # ---- keeping ---------------------------------------------------------------------------------------------------
     def save(self, folder: Path) -> None:
-        """config.json, choice.json, products.parquet, one safetensors file a candidate, and ranker.txt where there is a second stage."""
+        """config.json, choice.json, products.parquet, one safetensors file a candidate, ranker.txt where there is a second stage, and
+        rehearsed.safetensors, the sequence model that the choice was made with, for a later night to go on from."""
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2))
         (folder / "choice.json").write_text(json.dumps(asdict(self.choice), indent=2))
         pq.write_table(pa.table({"product_id": self.products}), folder / "products.parquet")
         if self.ranker is not None:
             self.ranker.save(folder / "ranker.txt")
-        for candidate in self.candidates:
-            save_file({k: np.ascontiguousarray(v) for k, v in candidate.arrays().items()}, folder / f"{candidate.name}.safetensors")
+        named = [*((candidate.name, candidate) for candidate in self.candidates), *(("rehearsed", model) for model in self._kept)]
+        for name, candidate in named:
+            save_file({k: np.ascontiguousarray(v) for k, v in candidate.arrays().items()}, folder / f"{name}.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -350,6 +363,9 @@ class Recommender(NightlyModel):
                 candidate = kind(model.config)
                 candidate.restore(load_file(file))
                 model.candidates.append(candidate)
+        if (folder / "rehearsed.safetensors").exists():
+            model._kept = [SequenceModel(model.config)]
+            model._kept[0].restore(load_file(folder / "rehearsed.safetensors"))
         return model
 
 

@@ -39,6 +39,10 @@ WARM_UP = 50  # steps until the learning rate is whole
 TEXT_RIDGE = 1.0
 SHARPNESS = 0.25  # power that likelihoods are taken to, so that the likeliest product does not stand alone
 
+NEW_COUNTS = 3  # share of new rows, so many times, is the share of the epochs that going on takes, within the settings' bounds
+
+NEVER = 2**63 - 1  # of a file that does not say what was known: nothing may go on from it
+
 Weights = dict[str, Tensor]
 
 
@@ -72,11 +76,16 @@ class Sequences:
 
 
 class SequenceModel:
-    """A block of causal attention over product, event type and elapsed time; what comes out is compared with the products' vectors."""
+    """A block of causal attention over product, event type and elapsed time; what comes out is compared with the products' vectors.
+
+    Attributes:
+        until: microseconds since 1970; all rows it learned from, also by the fits that it went on from, lie before.
+    """
 
     name: ClassVar[str] = "sequence"
     strategy: ClassVar[str] = "collaborative"
     weights: Weights
+    until: int
 
     def __init__(self, config: RecommenderConfig) -> None:
         self.config = config
@@ -86,9 +95,17 @@ class SequenceModel:
 
     # ---- learning --------------------------------------------------------------------------------------------------
     def fit(self, training: Training) -> None:
-        """Goes on from an earlier fit where there is one, for a share of the epochs at half the rate."""
+        """Goes on from an earlier fit where there is one, for a share of the epochs at half the rate.
+
+        Later nights go on from what former nights kept. A fit that choices or judgements are made on must not know the days that it is
+        asked about, not even through the weights it began with; therefore a fit may go on from another only if all that one ever learned
+        from lies before the moment at which the history learned from now ends. Validation days lie before test days, and both move on
+        from night to night, so a champion's judged weights have seen most of tonight's validation days: the fit before these goes on
+        from the one before last night's, and the judged weights serve the fit before the test days. Of several the latest is taken.
+        """
         history = training.history
-        earlier = next((c for c in training.earlier if isinstance(c, SequenceModel) and c.weights["products"].any()), None)
+        self.until = history.moment
+        earlier = self._latest(training)
         self.weights = self._start(history.products) if earlier is None else {name: w.clone() for name, w in earlier.weights.items()}
         lengths = np.minimum(np.diff(history.indptr), self.config.sequence_length)
         customers = np.flatnonzero(lengths > 1)
@@ -98,7 +115,8 @@ class SequenceModel:
         epochs = min(self.config.sequence_epochs, self.config.sequence_tokens // int(lengths[customers].sum()))
         rate = self.config.sequence_rate
         if earlier is not None:
-            epochs, rate = round(epochs * self.config.sequence_again), rate / 2
+            new = (history.last_at >= earlier.until).mean() * NEW_COUNTS
+            epochs, rate = round(epochs * min(max(new, self.config.sequence_again_least), self.config.sequence_again)), rate / 2
         rng = np.random.default_rng(self.config.seed)
         words = words_of(training.catalogue)
         batches = [batch for _ in range(max(1, epochs)) for batch in shuffled(customers, lengths, rng)]
@@ -108,6 +126,19 @@ class SequenceModel:
         self.weights["products"][torch.from_numpy(~known)] = 0
         self.weights["products"] += said
         self._fill(known | (np.diff(words.indptr) > 0), training.catalogue, training.cache)
+
+    def _latest(self, training: Training) -> SequenceModel | None:
+        """The latest earlier fit that learned something, is of tonight's settings, and knows nothing beyond what may be known now."""
+        shapes = {name: weight.shape for name, weight in self._start(training.history.products).items()}
+        usable = [
+            earlier
+            for earlier in training.earlier
+            if isinstance(earlier, SequenceModel)
+            and earlier.until <= training.history.moment
+            and {name: weight.shape for name, weight in earlier.weights.items()} == shapes
+            and earlier.weights["products"].any()
+        ]
+        return max(usable, key=lambda earlier: earlier.until, default=None)
 
     def _start(self, products: int) -> Weights:
         size, generator = self.config.sequence_factors, torch.Generator().manual_seed(self.config.seed)
@@ -262,10 +293,11 @@ class SequenceModel:
         return vector_affinity(self.weights["products"].numpy(), picks, past, self.config.fade)
 
     def arrays(self) -> Arrays:
-        return {name: weight.numpy() for name, weight in self.weights.items()}
+        return {name: weight.numpy() for name, weight in self.weights.items()} | {"until": np.array([self.until])}
 
     def restore(self, arrays: Arrays) -> None:
         self.weights = {name: torch.from_numpy(arrays[name]) for name in self._start(0)}
+        self.until = int(arrays["until"][0]) if "until" in arrays else NEVER
 
     def align(self, fitted: np.ndarray, catalogue: Catalogue, cache: Path) -> None:
         products = self.weights["products"]

@@ -13,6 +13,7 @@ from tiny_snapshots import DAY, START, TEST, two_tastes, write_snapshot
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.recommender import Recommender
+from ml.recommend.snapshot import Snapshot
 
 
 def fitted(features: Path, cache: Path, config: RecommenderConfig) -> Recommender:
@@ -257,3 +258,18 @@ def test_an_unhappily_reviewed_product_sinks_only_where_that_helps(tmp_path, con
         model.fit(features, BEFORE_TEST, tmp_path / "cache")
         penalties.append(model.choice.penalty)
     assert penalties[0] > 0 and penalties[2] == 0
+
+
+def test_a_later_night_goes_on_from_what_knew_nothing_of_its_validation_days(taste_shop, tmp_path, config):
+    config = config.model_copy(update={"sequence_min_customers": 20, "sequence_factors": 8, "sequence_epochs": 20})
+    first, later = Recommender(config), Recommender(config)
+    first.fit(taste_shop, BEFORE_TEST, tmp_path)
+    (tmp_path / "kept").mkdir()
+    first.save(tmp_path / "kept")
+    kept = Recommender.load(tmp_path / "kept")
+    snapshot = Snapshot(taste_shop, config)
+    assert kept._sequences()[0].until == snapshot.moment(snapshot.end_of(("train",)))
+    later.fit(taste_shop, BEFORE_TEST, tmp_path, warm_start=kept)
+    before, after = (model._sequences()[0].arrays()["products"] for model in (first, later))
+    near = (before * after).sum(1) / np.linalg.norm(before, axis=1) / np.linalg.norm(after, axis=1)
+    assert np.median(near) > 0.5, "the fit before the validation days did not go on from the one kept"

@@ -125,6 +125,30 @@ def test_a_fit_may_go_on_from_one_that_was_kept(model, tmp_path):
     assert (found[0][asked].argmax(1) == (ring().product[ring().indptr[asked]] + 1) % 12).mean() > 0.9
 
 
+def test_a_fit_goes_on_from_the_latest_that_knows_nothing_later(model, tmp_path):
+    def fitted(*earlier: SequenceModel) -> dict[str, np.ndarray]:
+        other = SequenceModel(SMALL)
+        other.fit(Training(catalogue([""] * 12), ring(), np.ones(12), tmp_path, earlier))
+        return other.arrays()
+
+    def kept(until: int, scale: float = 1.0) -> SequenceModel:
+        other = SequenceModel(SMALL)
+        other.restore({name: scale * array for name, array in model.arrays().items()} | {"until": np.array([until])})
+        return other
+
+    moment = ring().moment
+    unknown = {name: array.copy() for name, array in model.arrays().items() if name != "until"}
+    silent, later, other_size = SequenceModel(SMALL), kept(moment + 1), kept(moment)
+    silent.restore(unknown)
+    other_size.weights["places"] = other_size.weights["places"][:10]
+    cold, warm = fitted(), fitted(kept(moment))
+    for name, array in fitted(later, silent, other_size).items():
+        np.testing.assert_array_equal(array, cold[name], err_msg="weights that saw what is to be judged were gone on from")
+    for name, array in fitted(kept(moment - 1, scale=0.5), kept(moment), later).items():
+        np.testing.assert_array_equal(array, warm[name])
+    assert not np.array_equal(cold["products"], warm["products"])
+
+
 def test_few_customers_teach_nothing(tmp_path):
     model = learned(SMALL.model_copy(update={"sequence_min_customers": 1000}), tmp_path)
     assert not model.score(ring()).any()

@@ -1,0 +1,127 @@
+"""The sequence model on a first night, and on the next one with and without the first night's weights: seconds and NDCG@10.
+
+    python -m tests.benchmarks.bench_later_night SEQUENCES [--users 6000]
+
+The users and their items come from a file as `bench_sequences` reads it, but the times are others: a tenth of the users gets an item each
+day, so that a night's new rows are about a hundredth of all. Validation and test last ten days each, so that they hold one item of every
+user. The first night ends a day before the next one does. A night fits three times: on what lies before the validation days, before the
+test days, and on everything; each of these may go on from the fits before it, and on the next night from those that the first one kept.
+The NDCG is that of the second fit: each user's item of the test days among all items, those in the history left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from include.learn.compare import relative_difference
+from ml.recommend.candidates import Training
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.sequence import SequenceModel
+from ml.recommend.snapshot import Snapshot
+from tests.benchmarks.bench_sequences import write_snapshot
+
+END, DAY = datetime(2026, 1, 1), timedelta(days=1)
+TENTH, K = 10, 10
+
+
+def spread(folder: Path, out: Path, end: datetime) -> None:
+    """The snapshot with a user's k-th item from the end 10 (k - 1) days before that tenth of the users has its turn; what is not before
+    `end` has not happened."""
+    out.mkdir()
+    for table in ("products", "customers"):
+        (out / f"{table}.parquet").write_bytes((folder / f"{table}.parquet").read_bytes())
+    with duckdb.connect() as db:
+        db.execute("create table i as from read_parquet(?)", [str(folder / "interactions.parquet")])
+        turn = f"to_days({TENTH} * (datediff('day', occurred_at, ?) - 1) + (hash(customer_id) % {TENTH})::int + 1)"
+        moved = f"select * replace (? - {turn} + interval '12 hours' as occurred_at) from i order by all"
+        db.execute(f"create table moved as from ({moved}) where occurred_at < ?", [END, END, end])
+        for name, query in {
+            "interactions": "from moved",
+            "splits": f"""
+                select split, $end - to_days(since) as starts_at, $end - to_days(until) as ends_at
+                from (values ('train', 36500, {2 * TENTH}), ('validation', {2 * TENTH}, {TENTH}), ('test', {TENTH}, 0))
+                    as t (split, since, until)
+            """,
+        }.items():
+            db.sql(query, params={"end": end} if "$end" in query else None).write_parquet(str(out / f"{name}.parquet"))
+
+
+def fit(snapshot: Snapshot, before: datetime | None, earlier: Sequence[SequenceModel]) -> tuple[SequenceModel, float]:
+    """A model of the rows before a moment, and the seconds it took."""
+    model, history = SequenceModel(snapshot.config), snapshot.history(snapshot.active(before), before)
+    began = time.perf_counter()
+    model.fit(Training(snapshot.catalogue, history, np.zeros(len(snapshot.catalogue)), Path(), earlier))
+    return model, time.perf_counter() - began
+
+
+def night(features: Path, config: RecommenderConfig, kept: Sequence[SequenceModel]) -> tuple[list[SequenceModel], np.ndarray, np.ndarray]:
+    """What the night keeps, each judged user's NDCG@10, and the seconds of its three fits."""
+    snapshot = Snapshot(features, config)
+    rehearsed, first = fit(snapshot, snapshot.end_of(("train",)), kept)
+    judged, second = fit(snapshot, snapshot.end_of(("train", "validation")), [*kept, rehearsed])
+    _, third = fit(snapshot, None, [judged])
+    return [rehearsed, judged], ndcg(snapshot, judged), np.array([first, second, third])
+
+
+def ndcg(snapshot: Snapshot, model: SequenceModel) -> np.ndarray:
+    """Of the users with one new item in the test days, in the order of their ids."""
+    starts_at = snapshot.end_of(("train", "validation"))
+    customers = snapshot.active(starts_at)
+    known, later = snapshot.history(customers, starts_at), snapshot.history(customers)
+    # the latest product of the whole history is that of the test days
+    wanted = later.product[np.minimum(later.indptr[:-1], len(later.product) - 1)]
+    fresh = later.last_at[later.indptr[:-1]] >= known.moment
+    values = np.zeros(len(customers))
+    for begin in range(0, len(customers), 1000):
+        some = slice(begin, begin + 1000)
+        asked = known.rows(begin, min(begin + 1000, len(customers)))
+        scores = model.score(asked)
+        scores[asked.customer, asked.product] = -1
+        right = scores[np.arange(asked.customers), wanted[some]]
+        rank = (scores > right[:, None]).sum(1)
+        fresh[some] &= right >= 0
+        values[some] = np.where(rank < K, 1 / np.log2(rank + 2), 0)
+    return values[fresh]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sequences", type=Path)
+    parser.add_argument("--users", type=int, default=6_000, help="only the first so many of the file")
+    asked = parser.parse_args()
+    config = RecommenderConfig()
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        lines = asked.sequences.read_text().splitlines(keepends=True)[: asked.users]
+        (place / "sequences.txt").write_text("".join(lines))
+        write_snapshot(place / "sequences.txt", None, place / "features")
+        spread(place / "features", place / "first", END - DAY)
+        spread(place / "features", place / "next", END)
+
+        def say(name: str, values: np.ndarray, seconds: np.ndarray) -> None:
+            fits = " + ".join(f"{one:.0f}" for one in seconds)
+            print(f"{name}: NDCG@10 {values.mean():.4f} of {len(values)} users, {fits} = {seconds.sum():.0f} s", flush=True)
+
+        kept, values, first = night(place / "first", config, [])
+        say("first night", values, first)
+        _, warm, seconds = night(place / "next", config, kept)
+        say("next night, going on", warm, seconds)
+        print(f"    {seconds.sum() / first.sum():.2f} of the first night's time")
+        _, cold, seconds = night(place / "next", config, [])
+        say("next night, from nothing", cold, seconds)
+        difference = relative_difference(warm, cold, config.seed)
+        print(f"    going on: {difference.value:+.1%} [{difference.low:+.1%}, {difference.high:+.1%}]")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
