@@ -18,6 +18,10 @@ from ml.recommend.item_weights import one_thread
 # a tile of scores, 512 KiB, and its vectors stay in a core's second-level cache
 QUERIES_A_TILE = 256
 VECTORS_A_TILE = 512
+# the bars are raised whenever so many times as many tiles are behind as when they last were
+OFTEN = 1.4
+# entries kept of a query before the worst are dropped, times those wanted
+ROOM = 4
 # pairs scored again at once
 PAIRS_AT_ONCE = 1024
 HALF_ULP = 2.0**-24
@@ -35,6 +39,7 @@ class InnerProducts:
         order: (P,) product numbers, the longest vector first.
         place: (P,) where in that order a product is.
         vectors: (P, f) float32 in that order.
+        tiles: the same, (f, VECTORS_A_TILE or fewer) each.
         longest: (tiles,) length of the first vector of each tile.
     """
 
@@ -46,6 +51,7 @@ class InnerProducts:
         self.place = np.empty(len(vectors), np.int64)
         self.place[self.order] = np.arange(len(vectors))
         self.vectors = vectors[self.order]
+        self.tiles = [tile.T for tile in torch.from_numpy(self.vectors).split(VECTORS_A_TILE)]
         self.longest = length[self.order[::VECTORS_A_TILE]]
 
     def best(self, queries: np.ndarray, k: int, hidden: Pairs) -> tuple[np.ndarray, np.ndarray]:
@@ -78,45 +84,44 @@ class InnerProducts:
         length = lengths(queries)
         # twice what a sum of products may be wrong by in float32, whatever its order
         slack = 2 * (queries.shape[1] + 8) * HALF_ULP * length * self.longest.max(initial=0)
-        bar = below(-slack)
         hidden_place = self.place[hidden[1]]
         by_place = np.argsort(hidden_place, kind="stable")
         hidden_row, hidden_place = hidden[0][by_place], hidden_place[by_place]
         bounds = np.searchsorted(hidden_place, np.arange(len(self.longest) + 1) * VECTORS_A_TILE).tolist()
-        found, ends, soonest = Found(k, slack), self._ends(length, bar, slack), 0
+        found = Found(k, slack)
+        ends, soonest, raised_at = self._ends(length, found), 0, 0
         # one row more than there are queries: what is hidden from those that are done is written there
         room, above = torch.empty((QUERIES_A_TILE + 1) * VECTORS_A_TILE), np.empty(QUERIES_A_TILE * VECTORS_A_TILE, bool)
-        for tile in range(len(self.longest)):
+        rows = width = 0
+        for tile, vectors in enumerate(self.tiles):
             if tile >= soonest:
-                alive = np.flatnonzero(ends > tile).astype(np.int16)
+                alive = np.flatnonzero(ends > tile)
                 if not len(alive):
                     break
                 asking, soonest = torch.from_numpy(queries[alive]), ends[alive].min()
                 slot = np.full(len(queries), len(alive))
                 slot[alive] = np.arange(len(alive))
-            begin = tile * VECTORS_A_TILE
-            vectors = torch.from_numpy(self.vectors[begin : begin + VECTORS_A_TILE])
-            scores = room[: (len(alive) + 1) * len(vectors)].view(-1, len(vectors))
-            torch.mm(asking, vectors.T, out=scores[:-1])
-            block, (first, last) = scores.numpy(), bounds[tile : tile + 2]
+            if (rows, width) != (len(alive), vectors.shape[1]):
+                rows, width = len(alive), vectors.shape[1]
+                scores = room[: (rows + 1) * width].view(rows + 1, width)
+                product, block, higher = scores[:-1], scores.numpy(), above[: rows * width].reshape(rows, width)
+            torch.mm(asking, vectors, out=product)
+            begin, (first, last) = tile * VECTORS_A_TILE, bounds[tile : tile + 2]
             block[slot[hidden_row[first:last]], hidden_place[first:last] - begin] = -np.inf
-            block = block[:-1]
             if tile == 0:
-                bar[alive] = np.maximum(bar[alive], below(kth_largest(block, k) - slack[alive]))
-            hits = np.flatnonzero(np.greater(block, bar[alive, None], out=above[: block.size].reshape(block.shape)))
-            row, column = np.divmod(hits, len(vectors))
+                found.raise_bar(alive, kth_largest(block[:-1], k))
+            hits = np.flatnonzero(np.greater(block[:-1], found.bar[alive, None], out=higher))
+            row, column = np.divmod(hits, width)
             found.add(alive[row], column + begin, block.ravel()[hits])
-            # whenever twice as many tiles are behind: about k more a query were found since
-            if tile and tile & (tile + 1) == 0:
-                bar = np.maximum(bar, found.keep_best())
-                ends = self._ends(length, bar, slack)
+            if tile >= OFTEN * raised_at:
+                found.raise_bar(slice(None), kth_largest(found.scores, k))
+                ends, raised_at = self._ends(length, found), tile + 1
                 soonest = ends[alive].min()
-        found.keep_best()
-        return found.pairs()
+        return found.best()
 
-    def _ends(self, length: np.ndarray, bar: np.ndarray, slack: np.ndarray) -> np.ndarray:
+    def _ends(self, length: np.ndarray, found: Found) -> np.ndarray:
         """(n,) the first tile whose vectors are all too short for a query's bar; 0 for a query of length 0."""
-        needed = np.divide(bar - slack, length, out=np.full(len(length), np.inf), where=length > 0)
+        needed = np.divide(found.bar - found.slack, length, out=np.full(len(length), np.inf), where=length > 0)
         return np.searchsorted(-self.longest, -needed)
 
     def _ranked(self, queries: np.ndarray, k: int, row: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -129,43 +134,63 @@ class InnerProducts:
         chosen = np.flatnonzero(score > 0)
         chosen = chosen[np.lexsort((product[chosen], -score[chosen], row[chosen]))]
         row, product, score = row[chosen], product[chosen], score[chosen]
-        nth = np.arange(len(row)) - np.searchsorted(row, row)
+        nth = nth_of_row(row, np.bincount(row))
         kept = nth < k
         return row[kept], nth[kept], product[kept], score[kept]
 
 
 class Found:
-    """What one tile's queries found so far, in no order.
+    """What one tile's queries found so far; rows with too much to keep keep their best.
 
     Attributes:
         k: how many of each row are wanted.
-        slack: (rows,) how far a score must lie below the k-th best to be out.
+        slack: (rows,) how far below the k-th best a score must lie to be out.
+        bar: (rows,) float32; what is not above it is out.
+        scores, places: (rows, width) in no order, -inf where there is nothing.
+        filled: (rows,) how many there are.
     """
 
     def __init__(self, k: int, slack: np.ndarray) -> None:
-        self.k, self.slack = k, slack
-        self._parts = [(np.empty(0, np.int16), np.empty(0, np.int64), np.empty(0, np.float32))]
+        self.k, self.slack, self.bar = k, slack, below(-slack)
+        self.scores = np.full((len(slack), ROOM * k), -np.inf, np.float32)
+        self.places = np.zeros(self.scores.shape, np.int64)
+        self.filled = np.zeros(len(slack), np.int64)
+
+    def raise_bar(self, rows: np.ndarray | slice, kth: np.ndarray) -> None:
+        """Knowing scores of some rows that k products reach."""
+        self.bar[rows] = np.maximum(self.bar[rows], below(kth - self.slack[rows]))
 
     def add(self, row: np.ndarray, place: np.ndarray, score: np.ndarray) -> None:
-        self._parts.append((row, place, score))
+        """Takes entries in the order of their rows."""
+        count = np.bincount(row, minlength=len(self.filled))
+        if (self.filled + count).max(initial=0) > self.scores.shape[1]:
+            self._make_room(count)
+        at = self.filled[row] + nth_of_row(row, count)
+        self.scores[row, at], self.places[row, at] = score, place
+        self.filled += count
 
-    def keep_best(self) -> np.ndarray:
-        """Drops what is out; returns the (rows,) float32 scores that lie just below what is not."""
-        row, place, score = (np.concatenate(column) for column in zip(*self._parts, strict=True))
-        by_row = np.argsort(row, kind="stable")  # of 16 bits: a radix sort
-        row, place, score = row[by_row], place[by_row], score[by_row]
-        count = np.bincount(row, minlength=len(self.slack))
-        nth = np.arange(len(row)) - (np.cumsum(count) - count)[row]
-        table = np.full((len(count), count.max(initial=0)), -np.inf, np.float32)
-        table[row, nth] = score
-        bar = below(kth_largest(table, self.k) - self.slack)
-        kept = score > bar[row]
-        self._parts = [(row[kept], place[kept], score[kept])]
-        return bar
+    def _make_room(self, count: np.ndarray) -> None:
+        self.raise_bar(slice(None), kth_largest(self.scores, self.k))
+        row, column = np.nonzero(self.scores > self.bar[:, None])
+        scores, places = self.scores[row, column], self.places[row, column]
+        self.filled = np.bincount(row, minlength=len(self.filled))
+        width = self.scores.shape[1]
+        if (needed := int((self.filled + count).max())) > width:  # more are alike than there is room for
+            self.scores, self.places = (np.empty((len(self.filled), 2 * needed), kept.dtype) for kept in (self.scores, self.places))
+        self.scores.fill(-np.inf)
+        at = nth_of_row(row, self.filled)
+        self.scores[row, at], self.places[row, at] = scores, places
 
-    def pairs(self) -> Pairs:
-        ((row, place, _),) = self._parts
-        return row, place
+    def best(self) -> Pairs:
+        """(rows, places) of what may be among the k best of its row, in the order of the rows."""
+        self.raise_bar(slice(None), kth_largest(self.scores, self.k))
+        row, column = np.nonzero(self.scores > self.bar[:, None])
+        return row, self.places[row, column]
+
+
+def nth_of_row(row: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """(m,) how many entries of its row lie before each one; rows ascend, and have `count` entries."""
+    return np.arange(len(row)) - (np.cumsum(count) - count)[row]
 
 
 def lengths(vectors: np.ndarray) -> np.ndarray:
@@ -174,7 +199,7 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
 
 
 def kth_largest(table: np.ndarray, k: int) -> np.ndarray:
-    """(n,) of each row; -inf where it is shorter."""
+    """(n,) of each row; -inf where it has fewer."""
     if table.shape[1] < k:
         return np.full(len(table), -np.inf, np.float32)
     return np.partition(table, -k, axis=1)[:, -k]

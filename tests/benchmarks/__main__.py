@@ -13,12 +13,14 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.benchmarks.bench_nights import NIGHTS
 from tests.conftest import CHECKOUT, SHOP_DATA
 
 REVIEWS = SHOP_DATA / "amazon_musical_instruments" / "Musical_Instruments_5.json.gz"
+SEQUENCES = SHOP_DATA / "beauty_sequences" / "Beauty.txt"
 
 
 def why_not(shop: str) -> str:
@@ -39,6 +41,7 @@ class Benchmark(NamedTuple):
     name: str  # of the module too: bench_<name>
     measures: str
     arguments: list[str]
+    needs: Path | None = None  # a file that it reads
 
 
 BENCHMARKS = [
@@ -50,7 +53,8 @@ BENCHMARKS = [
     Benchmark("lookup", "one customer's list out of a release of a million customers", []),
     Benchmark("demo", "making a demo shop of a million events on one core, then one more day of it", []),
     Benchmark("truth", "the lists of a demo night beside those of a recommender that knew every taste", []),
-    Benchmark("sentiment", "sentiment of one shop's reviews: accuracy, calibration, seconds", ["--reviews", str(REVIEWS)]),
+    Benchmark("sentiment", "sentiment of one shop's reviews: accuracy, calibration, seconds", ["--reviews", str(REVIEWS)], REVIEWS),
+    Benchmark("later_night", "the sequence model on a first and on a later night: seconds and accuracy", [str(SEQUENCES)], SEQUENCES),
     Benchmark("recommend", "lists beside the most popular products, by time, with the interval of the difference", SHOPS),
     Benchmark("rolling", "lists beside popularity over six past nights of a small shop", ["musical_instruments"]),
     Benchmark("diversity", "what variety costs: accuracy over the setting", [shop for shop in ("demo", "taobao") if shop in SHOPS]),
@@ -68,11 +72,11 @@ def main() -> int:
     only, failed = parser.parse_args().only, []
     for shop, reason in LEFT_OUT.items():
         say(f"Left out: {shop}: {reason}.")
-    for name, measures, arguments in BENCHMARKS:
+    for name, measures, arguments, needs in BENCHMARKS:
         if only not in (None, name):
             continue
-        if name == "sentiment" and not REVIEWS.exists():
-            say(f"Left out: {name}: no file {REVIEWS}; name the folder that holds it in NIGHTSHELF_TEST_DATA.")
+        if needs and not needs.exists():
+            say(f"Left out: {name}: no file {needs}; name the folder that holds it in NIGHTSHELF_TEST_DATA.")
             continue
         if name == "rolling" and "musical_instruments" in LEFT_OUT:
             continue

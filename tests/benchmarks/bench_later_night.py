@@ -1,4 +1,4 @@
-"""The sequence model on a first night, and on the next one with and without the first night's weights: seconds and NDCG@10.
+"""The sequence model on a first night, and on the next one with and without the first night's weights: seconds of CPU and NDCG@10.
 
     python -m tests.benchmarks.bench_later_night SEQUENCES [--users 6000]
 
@@ -6,6 +6,7 @@ The users and their items come from a file as `bench_sequences` reads it, but th
 day, so that a night's new rows are about a hundredth of all. Validation and test last ten days each, so that they hold one item of every
 user. The first night ends a day before the next one does. A night fits three times: on what lies before the validation days, before the
 test days, and on everything; each of these may go on from the fits before it, and on the next night from those that the first one kept.
+Seconds are those that the process computed on all cores together, as other work on the machine makes these longer by little only.
 The NDCG is that of the second fit: each user's item of the test days among all items, those in the history left out.
 """
 
@@ -56,11 +57,11 @@ def spread(folder: Path, out: Path, end: datetime) -> None:
 
 
 def fit(snapshot: Snapshot, before: datetime | None, earlier: Sequence[SequenceModel]) -> tuple[SequenceModel, float]:
-    """A model of the rows before a moment, and the seconds it took."""
+    """A model of the rows before a moment, and the seconds of CPU it took."""
     model, history = SequenceModel(snapshot.config), snapshot.history(snapshot.active(before), before)
-    began = time.perf_counter()
+    began = time.process_time()
     model.fit(Training(snapshot.catalogue, history, np.zeros(len(snapshot.catalogue)), Path(), earlier))
-    return model, time.perf_counter() - began
+    return model, time.process_time() - began
 
 
 def night(features: Path, config: RecommenderConfig, kept: Sequence[SequenceModel]) -> tuple[list[SequenceModel], np.ndarray, np.ndarray]:
@@ -109,7 +110,7 @@ def main() -> int:
 
         def say(name: str, values: np.ndarray, seconds: np.ndarray) -> None:
             fits = " + ".join(f"{one:.0f}" for one in seconds)
-            print(f"{name}: NDCG@10 {values.mean():.4f} of {len(values)} users, {fits} = {seconds.sum():.0f} s", flush=True)
+            print(f"{name}: NDCG@10 {values.mean():.4f} of {len(values)} users, {fits} = {seconds.sum():.0f} s of CPU", flush=True)
 
         kept, values, first = night(place / "first", config, [])
         say("first night", values, first)

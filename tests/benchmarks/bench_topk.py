@@ -92,7 +92,9 @@ def ours(folder: Path, customers: int, products: np.ndarray) -> None:
     search = InnerProducts(products, THREADS)
     numbers = pa.array(np.arange(len(products)))
     ids = pa.compute.binary_join_element_wise("p", numbers.cast(pa.string()), "")
-    with pq.ParquetWriter(folder / "lists.parquet", LISTS, compression="zstd") as writer:
+    with pq.ParquetWriter(
+        folder / "lists.parquet", LISTS, compression="zstd", use_dictionary=["customer_id", "rank", "product_id"]
+    ) as writer:
         for begin, factors, seen in blocks(folder, customers, BLOCK):
             pairs = np.repeat(np.arange(len(seen)), SEEN), seen.ravel().astype(np.int64)
             found, scores = search.best(factors, K, within(pairs, 0, len(seen)))
