@@ -52,9 +52,10 @@ class Rows:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Several groups of customers as one."""
-        arrays = ("table", "wanted", "sizes", "answers", "customers")
-        return cls(parts[0].names, *(np.concatenate([getattr(part, name) for part in parts]) for name in arrays))
+        """Several groups of customers as one, with the first one's features: a younger shop may not have had all of its candidates."""
+        names, arrays = parts[0].names, ("wanted", "sizes", "answers", "customers")
+        table = np.concatenate([arranged(part.names, part.table, names) for part in parts])
+        return cls(names, table, *(np.concatenate([getattr(part, name) for part in parts]) for name in arrays))
 
     def ndcg(self, scores: np.ndarray, k: int) -> np.ndarray:
         """(n,) NDCG@k of ordering each customer's rows by (r,) scores; of equal ones the earlier row."""
@@ -106,10 +107,7 @@ class Ranker:
         """(r,) float32 probabilities of (r, f) features; a feature the trees know and `names` does not is taken for unknown."""
         if not len(table):
             return np.empty(0, np.float32)
-        known = self.booster.feature_name()
-        if known != list(names):
-            place = {name: number for number, name in enumerate(names)}
-            table = np.column_stack([table[:, place[name]] if name in place else np.full(len(table), np.nan, np.float32) for name in known])
+        table = arranged(names, table, self.booster.feature_name())
         return np.asarray(self.booster.predict(table, num_threads=threads), dtype=np.float32)
 
     def save(self, file: Path) -> None:
@@ -158,6 +156,15 @@ class SecondStage:
         of, sure = dict(zip(self.names, scores, strict=True)), telling(self.names, best)
         names, table = feature_table(asked, pool, of, sure, self.catalogue, self.facts)
         return self.ranker.predict(names, table[live.ravel()], self.threads)
+
+
+def arranged(names: Sequence[str], table: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
+    """The (r, f) columns called `names` in the order of `wanted`; a feature that is not among them is unknown."""
+    if list(names) == list(wanted):
+        return table
+    place = {name: number for number, name in enumerate(names)}
+    unknown = np.full(len(table), np.nan, np.float32)
+    return np.column_stack([table[:, place[name]] if name in place else unknown for name in wanted])
 
 
 def telling(names: Sequence[str], best: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

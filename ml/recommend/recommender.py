@@ -64,7 +64,7 @@ CANDIDATES: tuple[type[Candidate], ...] = (
 )
 # kept whatever their weight: popularity fills lists up, the other two find similar products
 ALWAYS = (Popularity.name, ItemKnn.name, Content.name)
-# not fitted where habits prevail: they took two thirds of such a shop's night and its lists were as good without them
+# slow to fit, and where habits prevail the order is as good without: see docs/recommendations.md
 SLOW = (Transitions.name, SequenceModel.name)
 HELD_OUT = 3  # every third customer decides between blend and second stage
 HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 365.0)

@@ -74,8 +74,8 @@ def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], co
         pools.append(Pool.of(block.scores, block.allowed, block.wanted, snapshot.catalogue.discontent, K))
         bar = np.where(block.allowed, filling, np.float32(-np.inf))
         pool, live, scores = pool_of(block.scores, bar, config.ranker_each)
-        of, sure = dict(zip(names, scores, strict=True)), telling(names, block.best)
-        features, table = feature_table(block.asked, pool, of, sure, snapshot.catalogue, facts)
+        said, sure = dict(zip(names, scores, strict=True)), telling(names, block.best)
+        features, table = feature_table(block.asked, pool, said, sure, snapshot.catalogue, facts)
         hit = np.take_along_axis(block.wanted, pool, 1) & live
         of = ids[block.begin : block.end]
         parts.append(Rows(features, table[live.ravel()], hit[live], live.sum(axis=1), block.wanted.sum(axis=1), of))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,17 @@ def test_kept_trees_say_the_same_and_do_without_unknown_features(features, confi
     turned = kept.predict(list(rows.names)[::-1], rows.table[:, ::-1], 1)
     np.testing.assert_array_equal(turned, kept.predict(rows.names, rows.table, 1))
     assert np.isfinite(kept.predict(list(rows.names)[1:], rows.table[:, 1:], 1)).all()
+
+
+def test_rows_of_a_time_with_other_candidates_are_joined_by_the_features_names(features, config):
+    rows = rows_of(features, config)
+    other = replace(rows, names=[*list(rows.names)[:0:-1], "only_then"], table=rows.table[:, ::-1])
+    joined = Rows.joined([rows, other])
+    assert joined.names == rows.names and len(joined.sizes) == 2 * len(rows.sizes)
+    before, after = np.split(joined.table, 2)
+    np.testing.assert_array_equal(before, rows.table)
+    np.testing.assert_array_equal(after[:, 1:], rows.table[:, 1:])
+    assert np.isnan(after[:, 0]).all()
 
 
 def test_what_is_no_model_is_refused(tmp_path):
