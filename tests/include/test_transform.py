@@ -21,7 +21,16 @@ from tests.conftest import TINY_SHOP
 
 Rows = dict[str, list[tuple]]
 
-BEHAVIOUR = ("sessions", "product_days", "session_funnel", "category_funnel", "customer_rfm", "customer_interests", "product_activity")
+BEHAVIOUR = (
+    "sessions",
+    "product_days",
+    "product_events",
+    "session_funnel",
+    "category_funnel",
+    "customer_rfm",
+    "customer_interests",
+    "product_activity",
+)
 LATE_EVENT = "event_id,event_type,occurred_at,customer_id,product_id\nlate,view,2026-01-31 03:04:05,somebody late,P000001\n"
 
 # What models and gates leave for the serving stage, as SELECTs.
