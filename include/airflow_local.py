@@ -88,20 +88,25 @@ def only_one(home: Path, who: str) -> Iterator[None]:
         yield
 
 
-def prepare_database() -> None:
-    """Create or migrate Airflow's database, its pool, and end the nights that died with their process."""
+def prepare_database(folder: Path) -> None:
+    """Create or migrate Airflow's database, its pool, and end the nights that died with their process.
+
+    Args:
+        folder: where the database lies, and beside it which Airflow it was last found fit for: to look again takes seconds.
+    """
+    from airflow import __version__
     from airflow.models.dagrun import DagRun
     from airflow.models.pool import Pool
-    from airflow.utils.db import check_migrations, initdb
+    from airflow.utils.db import initdb
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState, State, TaskInstanceState
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy import select
 
-    try:
-        check_migrations(0)
-    except TimeoutError:
+    fit_for = folder / "database_version"
+    if not (folder / "airflow.db").exists() or not fit_for.exists() or fit_for.read_text() != __version__:
         initdb()
+        write_atomically(fit_for, __version__)
     Pool.create_or_update_pool("warehouse", slots=1, description="Whoever opens the warehouse file", include_deferred=False)
     with create_session() as session:
         dead = session.scalars(
@@ -112,6 +117,14 @@ def prepare_database() -> None:
             for ti in run.get_task_instances(session=session):
                 if ti.state not in State.finished:
                     ti.state = TaskInstanceState.FAILED
+
+
+def speak_newest_version() -> None:
+    """Have Airflow's API for tasks, which a run in this process brings along, know the newest versions alone: its own tasks speak the
+    newest, and the one before is where routes end that the newest has not. To make all that workers may speak takes seconds."""
+    from airflow.api_fastapi.execution_api.versions import bundle
+
+    bundle.versions = bundle.versions[:2]
 
 
 def show_steps() -> None:
@@ -137,10 +150,11 @@ def run_night(conf: dict[str, Any]) -> int:
     os.environ.update({"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"} | environment(settings.home))
     with only_one(settings.home, f"the night of {night.as_of_sql} (process {os.getpid()})"):
         began = time.perf_counter()
-        prepare_database()
+        prepare_database(settings.home / "airflow")
         from dags.nightly import dag
 
         show_steps()
+        speak_newest_version()
         run = dag.test(run_conf=conf)
         failed = [task.task_id for task in run.get_task_instances(state=["failed"])]
         return summarise(night, run.state == "success", failed, time.perf_counter() - began)
@@ -155,10 +169,11 @@ def run_tune(conf: dict[str, Any]) -> int:
     settings = load_settings(**conf)
     os.environ.update({"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"} | environment(settings.home))
     with only_one(settings.home, f"a search for settings (process {os.getpid()})"):
-        prepare_database()
+        prepare_database(settings.home / "airflow")
         from dags.tune import dag
 
         show_steps()
+        speak_newest_version()
         run = dag.test(run_conf=conf)
     return 0 if run.state == "success" else 1
 
@@ -218,7 +233,7 @@ def run_ui(port: int) -> int:
             write_atomically(secret, secrets.token_urlsafe(32))
             secret.chmod(0o600)
         os.environ.setdefault("AIRFLOW__API_AUTH__JWT_SECRET", secret.read_text())
-        prepare_database()
+        prepare_database(home / "airflow")
         say(f"Airflow's web page: http://localhost:{port} in about half a minute; Ctrl-C stops it. The user is admin,")
         say(f"the password stands in {home}/airflow/simple_auth_manager_passwords.json.generated")
         os.execvp("airflow", ["airflow", "standalone"])  # noqa: S606

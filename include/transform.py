@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-import subprocess
-import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +16,7 @@ import duckdb
 from include.errors import NightError
 from include.night import Night, write_atomically
 from include.release_id import code_version, release_id
+from include.run_dbt import Outcome, run_commands
 from include.settings import CHECKOUT
 
 log = logging.getLogger(__name__)
@@ -68,14 +66,15 @@ def build(night: Night, stage: Stage) -> None:
             command.append("--full-refresh")
             _state_file(night).unlink(missing_ok=True)
         commands = [command]
-        if stage == "serving":
-            commands.append(["docs", "generate", "--static", "--target-path", str(work / "docs")])
-        (work / "run_results.json").unlink(missing_ok=True)
+        if stage == "serving":  # its description of the project is what the documentation shows
+            commands.append(["docs", "generate", "--static", "--no-compile"])
+        else:
+            command.append("--no-write-json")
 
         began = time.perf_counter()
         outcome = run_dbt(night, commands, plan["rebuild_from"])
         results = _results(work / "run_results.json")
-        if outcome.returncode != 0:
+        if outcome.status != 0:
             raise _failure(stage, outcome, results)
 
         notes["models"] = sum(result["unique_id"].startswith("model.") for result in results)
@@ -89,33 +88,42 @@ def build(night: Night, stage: Stage) -> None:
         if stage == "serving":
             page = night.home / "docs" / night.shop / "index.html"
             page.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(work / "docs" / "static_index.html", page.with_suffix(".new"))
+            shutil.copyfile(work / "static_index.html", page.with_suffix(".new"))
             page.with_suffix(".new").replace(page)
 
 
-def _variables(night: Night, rebuild_from: str) -> dict[str, Any]:
+def _variables(night: Night) -> dict[str, Any]:
+    """What the models are told; the same every night until a setting changes, so that dbt need not parse the project again."""
     settings = night.settings.model_dump(mode="json")
-    return {name: settings[name] for name in _VARIABLES} | {
+    return {name: settings[name] for name in _VARIABLES} | {"shop": night.shop}
+
+
+def _of_night(night: Night, rebuild_from: str) -> dict[str, str]:
+    """What the models are told of this night alone, for the macro `of_night`."""
+    told = {
         "as_of": night.as_of_sql,
         "rebuild_from": rebuild_from,
-        "features_dir": str(night.features),
-        "predictions_dir": str(night.predictions),
-        "quality_dir": str(night.folder / "quality"),
+        "features_dir": night.features,
+        "predictions_dir": night.predictions,
+        "quality_dir": night.folder / "quality",
         "release_id": release_id(night),
-        "shop": night.shop,
         "code_version": code_version(),
     }
+    return {f"DBT_ENV_CUSTOM_ENV_{name.upper()}": str(value) for name, value in told.items()}
 
 
-def run_dbt(night: Night, commands: list[list[str]], rebuild_from: str = _BEGINNING) -> subprocess.CompletedProcess[str]:
-    """Run dbt commands on the night's warehouse in one process; what they write about themselves lands in the night's folder."""
+def run_dbt(night: Night, commands: list[list[str]], rebuild_from: str = _BEGINNING) -> Outcome:
+    """Run dbt commands on the night's warehouse in one process; what they write about themselves lands in the night's folder.
+
+    The parsed project is kept for the shop's later runs; dbt parses what changed since.
+    """
     work = night.folder / "dbt"
     options = [
         "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--log-path", str(work),
-        "--vars", json.dumps(_variables(night, rebuild_from)), "--no-version-check", "--no-use-colors",
+        "--vars", json.dumps(_variables(night)), "--no-version-check", "--no-use-colors", "--log-level-file", "info",
     ]  # fmt: skip
-    commands = [[*command, *([] if "--target-path" in command else ["--target-path", str(work)])] for command in commands]
-    environment = os.environ | {
+    parse = ["parse", "--no-write-json", "--target-path", str(night.shop_home / "dbt")]
+    environment = _of_night(night, rebuild_from) | {
         "NIGHTSHELF_DBT_WAREHOUSE": str(night.warehouse),
         "NIGHTSHELF_DBT_MEMORY": f"{round(night.settings.warehouse_memory_gb * 1024)}MiB",
         "NIGHTSHELF_DBT_THREADS": str(night.settings.threads),
@@ -123,15 +131,8 @@ def run_dbt(night: Night, commands: list[list[str]], rebuild_from: str = _BEGINN
         "DBT_TARGET_PATH": str(work),
         "DO_NOT_TRACK": "1",
     }
-    task = {"parent": os.getpid(), "options": options, "commands": commands}
-    return subprocess.run(
-        [sys.executable, "-m", "include.run_dbt", json.dumps(task)],
-        cwd=CHECKOUT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    commands = [parse, *([*command, "--target-path", str(work)] for command in commands)]
+    return run_commands(options, commands, work / "run_results.json", environment)
 
 
 # ---- what became of it -----------------------------------------------------------------------------------------------
@@ -141,10 +142,10 @@ def _results(path: Path) -> list[dict[str, Any]]:
     return results
 
 
-def _failure(stage: Stage, outcome: subprocess.CompletedProcess[str], results: list[dict[str, Any]]) -> TransformFailed:
+def _failure(stage: Stage, outcome: Outcome, results: list[dict[str, Any]]) -> TransformFailed:
     failed = [result for result in results if result["status"] in ("error", "fail")]
     if not failed:
-        last_words = "\n".join((outcome.stdout + outcome.stderr).strip().splitlines()[-15:])
+        last_words = "\n".join(outcome.output.strip().splitlines()[-15:])
         return TransformFailed(f"dbt could not build stage {stage!r}:\n{last_words}", "Mend what dbt names and run the night again.")
     told = "; ".join(f"{result['unique_id']}: {' '.join((result['message'] or '').split())}" for result in failed[:5])
     more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""

@@ -56,9 +56,19 @@
     [row_of_list.{{ column }} for row_of_list in {{ rows }}]
 {%- endmacro %}
 
-{# Keeps the groups of one bucket where a model is built bucket by bucket (config `bucketed_by`), and all elsewhere. #}
+{# Keeps the keys of one bucket where a model is built bucket by bucket (config `bucketed_by`), and all elsewhere. #}
 {% macro in_bucket(key) -%}
-    coalesce(hash({{ key }}) % getvariable('buckets') = getvariable('bucket'), true)
+    ((getvariable('bucket_after') is null or {{ key }} > cast(getvariable('bucket_after') as varchar))
+    and (getvariable('bucket_end') is null or {{ key }} <= cast(getvariable('bucket_end') as varchar)))
+{%- endmacro %}
+
+{# The last key of each bucket, as a list, where so many hold about as many keys each. #}
+{% macro ends_of_buckets(relation, key, buckets) -%}
+    (select list(last_key order by last_key) from (
+        select max({{ key }}) as last_key
+        from (select {{ key }}, ntile({{ buckets }}) over (order by {{ key }}) as bucket from (select distinct {{ key }} from {{ relation }}))
+        group by bucket
+    ))
 {%- endmacro %}
 
 {# A group's names and numbers as a JSON object in text, in the given order. #}

@@ -2,25 +2,29 @@
    goes through a table and puts a row of NULLs into an empty file; models must find an empty file empty.
 
    Config `bucketed_by` names the model whose rows decide how many parts (see macro in_bucket) the rows are made in, one after the
-   other, so that memory stays bounded; they are sorted by their first column, the key. #}
+   other, so that memory stays bounded. A part is a range of the first column, the key, which that model is sorted by too: what
+   belongs to a part lies together there, and is all that is read for it. #}
 {% materialization parquet, adapter='duckdb' -%}
-    {%- set location = var('features_dir') ~ '/' ~ this.identifier ~ '.parquet' -%}
+    {%- set location = of_night('features_dir') ~ '/' ~ this.identifier ~ '.parquet' -%}
     {%- set view = this.incorporate(type='view') -%}
 
     {{ run_hooks(pre_hooks) }}
     {%- set bucketed_by = config.get('bucketed_by') -%}
     {%- set selected = compiled_code -%}
     {%- if bucketed_by -%}
-        {%- set rows = run_query('select count(*) from ' ~ ref(bucketed_by)).columns[0].values()[0] | int -%}
+        {%- set key = config.require('bucketed_on') -%}
+        {%- set source = ref(bucketed_by) -%}
+        {%- set rows = run_query('select count(*) from ' ~ source).columns[0].values()[0] | int -%}
         {%- set buckets = 1 + rows // var('rows_a_bucket') -%}
-        {% do run_query('set variable buckets = ' ~ buckets) %}
         {%- set parts = this.identifier ~ '__parts' -%}
-        {%- set selected = 'select * from ' ~ parts ~ ' order by 1' -%}
-        {%- for bucket in range(buckets) %}
-            {% do run_query('set variable bucket = ' ~ bucket) %}
+        {%- set selected = 'select * from ' ~ parts -%}
+        {% do run_query('set variable bucket_ends = ' ~ ends_of_buckets(source, key, buckets)) %}
+        {%- for bucket in range(1, buckets + 1) %}
+            {% do run_query('set variable bucket_after = getvariable(\'bucket_ends\')[' ~ (bucket - 1) ~ ']') %}
+            {% do run_query('set variable bucket_end = ' ~ ('null' if loop.last else 'getvariable(\'bucket_ends\')[' ~ bucket ~ ']')) %}
             {% do run_query(('create or replace temporary table ' ~ parts ~ ' as ' if loop.first else 'insert into ' ~ parts ~ ' ') ~ compiled_code) %}
         {%- endfor %}
-        {% do run_query('reset variable bucket; reset variable buckets') %}
+        {% do run_query('reset variable bucket_ends; reset variable bucket_after; reset variable bucket_end') %}
     {%- endif %}
     {% call statement('main') -%}
         copy (
@@ -58,7 +62,7 @@
 
 {# What a model of the night predicted: one of the files in the night's prediction folder. #}
 {% macro read_predictions(pattern, columns) -%}
-    {{ read_parquet_if_any([var('predictions_dir') ~ '/' ~ pattern ~ '.parquet'], columns) }}
+    {{ read_parquet_if_any([of_night('predictions_dir') ~ '/' ~ pattern ~ '.parquet'], columns) }}
 {%- endmacro %}
 
 {% macro quote(text) -%}

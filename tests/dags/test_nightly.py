@@ -53,9 +53,9 @@ import json, sys
 from datetime import datetime
 from pathlib import Path
 from include.airflow_local import prepare_database
-prepare_database()
-from dags.nightly import dag
 from include.settings import load_settings
+prepare_database(load_settings().home / "airflow")
+from dags.nightly import dag
 ends = []
 for date, conf in json.loads(sys.argv[1]):
     run = dag.test(logical_date=date and datetime.fromisoformat(date), run_conf=conf, mark_success_pattern="(?!open_night).*")

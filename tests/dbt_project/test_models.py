@@ -30,7 +30,7 @@ def empty_shop(tmp_path_factory: pytest.TempPathFactory) -> Night:
     (night.folder / "collected.json").write_text(json.dumps({"inputs_digest": ""}))
     before = set(PROJECT.rglob("*"))
     outcome = run_dbt(night, [["build", "--exclude-resource-type", "unit_test"], ["test", "--select", "test_type:unit"]])
-    assert outcome.returncode == 0, outcome.stdout[-6000:] + outcome.stderr
+    assert outcome.status == 0, outcome.output[-6000:]
     left_behind = {path for path in set(PROJECT.rglob("*")) - before if "__pycache__" not in path.parts}
     assert left_behind == set(), "dbt writes into the night's folder, never into the checkout"
     return night

@@ -21,7 +21,16 @@ from tests.conftest import TINY_SHOP
 
 Rows = dict[str, list[tuple]]
 
-BEHAVIOUR = ("sessions", "product_days", "session_funnel", "category_funnel", "customer_rfm", "customer_interests", "product_activity")
+BEHAVIOUR = (
+    "sessions",
+    "product_days",
+    "product_events",
+    "session_funnel",
+    "category_funnel",
+    "customer_rfm",
+    "customer_interests",
+    "product_activity",
+)
 LATE_EVENT = "event_id,event_type,occurred_at,customer_id,product_id\nlate,view,2026-01-31 03:04:05,somebody late,P000001\n"
 
 # What models and gates leave for the serving stage, as SELECTs.
@@ -82,6 +91,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found: dict[str, Any] = {"first": built(open_collected(home, "2026-03-01"))}
     second = open_collected(home, "2026-03-02")
     found["second"] = built(second)
+    found["parsed"] = json.loads((second.shop_home / "dbt" / "perf_info.json").read_text())
     (second.shop_home / "transformed.json").unlink()
     found["second_anew"] = built(second)
 
@@ -108,6 +118,11 @@ def test_one_more_day_comes_out_as_if_all_were_built_anew(nights: dict[str, Any]
     assert nights["second"].behaviour == nights["second_anew"].behaviour
     assert nights["second"].features == nights["second_anew"].features
     assert nights["second"].features["interactions"] != nights["first"].features["interactions"]
+
+
+def test_dbt_does_not_parse_the_project_again_for_another_night(nights: dict[str, Any]) -> None:
+    assert nights["parsed"]["path_count"] > 0
+    assert nights["parsed"]["parsed_path_count"] == 0
 
 
 def test_a_past_night_knows_nothing_of_later_rows(nights: dict[str, Any]) -> None:
@@ -193,5 +208,5 @@ def test_failure_names_the_model_or_the_test(tmp_path: Path) -> None:
 def test_a_dbt_that_cannot_start_says_why(tmp_path: Path) -> None:
     night = open_collected(tmp_path, "2026-03-01", demo_customers=10, demo_products=5, demo_days=3)
     outcome = run_dbt(night, [["build", "--selector", "no_such_stage"]])
-    assert outcome.returncode == 2
-    assert "no_such_stage" in outcome.stdout + outcome.stderr
+    assert outcome.status == 2
+    assert "no_such_stage" in outcome.output

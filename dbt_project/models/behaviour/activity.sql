@@ -1,8 +1,7 @@
 {{ config(materialized='view') }}
 
 with events as (
-    select customer_id, product_id, event_type, occurred_at from {{ ref('stg_events') }}
-    where product_id is not null and event_type in ('view', 'cart', 'wishlist', 'recommendation_click')
+    select customer_id, product_id, event_type, occurred_at from {{ ref('product_events') }}
 ),
 
 -- A product on two lines of one order was bought once.

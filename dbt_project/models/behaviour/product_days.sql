@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace',
-    incremental_predicates=["activity_date >= cast(" ~ rebuild_from() ~ " as date)"]
+    incremental_predicates=["activity_date >= cast({{ rebuild_from() }} as date)"]
 ) }}
 
 with visitors as (

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace',
-    incremental_predicates=["ended_at >= " ~ minus_minutes(rebuild_from(), var('session_gap_minutes'))]
+    incremental_predicates=["ended_at >= {{ minus_minutes(rebuild_from(), var('session_gap_minutes')) }}"]
 ) }}
 
 -- Visitors nobody knows are told apart by the shop front's session id.

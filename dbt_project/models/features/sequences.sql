@@ -1,5 +1,5 @@
 -- Lists of a whole shop at once do not fit into memory, and the engine cannot put them aside.
-{{ config(bucketed_by='interactions') }}
+{{ config(bucketed_by='interactions', bucketed_on='customer_id') }}
 
 with grouped as (
     select

@@ -108,7 +108,7 @@ ranked as (
         score,
         lift,
         orders,
-        '{{ var("release_id") }}' as release_id
+        '{{ of_night("release_id") }}' as release_id
     from scored
 )
 

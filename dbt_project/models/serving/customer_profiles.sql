@@ -29,7 +29,7 @@ profiles as (
         customer_rfm.last_seen_at,
         cast(null as double) as churn_probability,
         cast(null as double) as next_purchase_days,
-        '{{ var("release_id") }}' as release_id
+        '{{ of_night("release_id") }}' as release_id
     from {{ ref('customer_rfm') }} as customer_rfm
     left join interests on customer_rfm.customer_id = interests.customer_id
 )

@@ -14,7 +14,7 @@ with predicted as (
 released as (
     select
         *,
-        '{{ var("release_id") }}' as release_id
+        '{{ of_night("release_id") }}' as release_id
     from predicted
 )
 

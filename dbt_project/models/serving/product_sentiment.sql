@@ -6,7 +6,7 @@ with released as (
         recent_score,
         trend,
         alert,
-        '{{ var("release_id") }}' as release_id
+        '{{ of_night("release_id") }}' as release_id
     from {{ ref('product_sentiment_features') }}
 )
 

@@ -1,6 +1,6 @@
 -- The serving gate comes after this table is made; publishing adds its results.
 with checked as (
-    {{ read_parquet_if_any([var('quality_dir') ~ '/raw.parquet', var('quality_dir') ~ '/features.parquet'], {
+    {{ read_parquet_if_any([of_night('quality_dir') ~ '/raw.parquet', of_night('quality_dir') ~ '/features.parquet'], {
         'suite': 'varchar',
         'table_name': 'varchar',
         'expectation': 'varchar',
@@ -13,7 +13,7 @@ with checked as (
 released as (
     select
         *,
-        '{{ var("release_id") }}' as release_id
+        '{{ of_night("release_id") }}' as release_id
     from checked
 )
 

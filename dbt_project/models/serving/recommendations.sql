@@ -20,7 +20,7 @@ released as (
         strategy,
         reason,
         because_product_id,
-        '{{ var("release_id") }}' as release_id,
+        '{{ of_night("release_id") }}' as release_id,
         propensity
     from predicted
 )

@@ -8,7 +8,7 @@ with released as (
         p_neutral,
         p_positive,
         model_version,
-        '{{ var("release_id") }}' as release_id
+        '{{ of_night("release_id") }}' as release_id
     from {{ ref('stg_review_sentiment') }}
 )
 

@@ -81,7 +81,7 @@ ranked as (
         score,
         recent_customers,
         usual_customers,
-        '{{ var("release_id") }}' as release_id
+        '{{ of_night("release_id") }}' as release_id
     from listed
 )
 
