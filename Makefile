@@ -62,6 +62,11 @@ bench-recommend: $(VENV)/.installed-test ## Leave-one-out on a file of sequences
 	@$(if $(SEQUENCES),,echo "Say which file: make bench-recommend SEQUENCES=<file> [ATTRIBUTES=<json>]" >&2; exit 2;) \
 	$(RUN) -m tests.benchmarks.bench_sequences '$(SEQUENCES)' $(if $(ATTRIBUTES),--attributes '$(ATTRIBUTES)')
 
+.PHONY: bench-sentiment
+bench-sentiment: $(VENV)/.installed-test ## Sentiment on a file of reviews, REVIEWS=<file> TEXT=<column> LABEL=<column> [TIME=<column>]
+	@$(if $(and $(REVIEWS),$(TEXT),$(LABEL)),,echo "Say what to read: make bench-sentiment REVIEWS=<file> TEXT=<column> LABEL=<column> [TIME=<column>]" >&2; exit 2;) \
+	$(RUN) -m tests.benchmarks.bench_sentiment '$(REVIEWS)' --text '$(TEXT)' --label '$(LABEL)' $(if $(TIME),--time '$(TIME)')
+
 .PHONY: lock
 lock: ## Resolve requirements*.in anew into requirements*.txt
 	@echo "Resolving the requirements in a clean environment."

@@ -13,7 +13,21 @@ import pytest
 
 from include.settings import CHECKOUT
 
-TARGETS = {"help", "nightly", "tune", "ui", "check-source", "rollback", "test", "check", "bench", "bench-recommend", "lock", "clean"}
+TARGETS = {
+    "help",
+    "nightly",
+    "tune",
+    "ui",
+    "check-source",
+    "rollback",
+    "test",
+    "check",
+    "bench",
+    "bench-recommend",
+    "bench-sentiment",
+    "lock",
+    "clean",
+}
 PIN = re.compile(r"^[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*$")
 
 
