@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         "full", description="Which weights of the encoder are trained: full, head, lora, adalora, prefix or adapters."
     )
     sentiment_max_train_reviews: int = Field(50_000, ge=1, le=10_000_000, description="Most reviews the encoder is trained on in a night.")
-    sentiment_epochs: int = Field(4, ge=1, le=20, description="Passes over the rarest class of reviews on a first night.")
+    sentiment_epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class of reviews on a first night.")
     sentiment_max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a review that are read.")
     sentiment_alert_drop: float = Field(
         0.3, gt=0, le=2, description="Fall of a product's recent mean score below its earlier mean that raises an alert."

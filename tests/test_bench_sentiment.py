@@ -93,15 +93,15 @@ def test_packed_files_and_other_encodings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", ["unix", "milliseconds", "iso", "american"])
 def test_the_last_fifth_by_time_is_held_out(moment: str, tmp_path: Path) -> None:
     written = {
-        "unix": "epoch(at)::bigint",
-        "milliseconds": "epoch_ms(at)",
-        "iso": "strftime(at, '%Y-%m-%dT%H:%M:%SZ')",
-        "american": "strftime(at, '%m %d, %Y')",
+        "unix": "epoch(moment)::bigint",
+        "milliseconds": "epoch_ms(moment)",
+        "iso": "strftime(moment, '%Y-%m-%dT%H:%M:%SZ')",
+        "american": "strftime(moment, '%m %d, %Y')",
     }[moment]
     file = tmp_path / "some.parquet"
     duckdb.sql(
         f"""copy (select 'text ' || i as body, i % 5 + 1 as stars, {written} as day
-            from (select i, timestamp '2014-01-01' + to_days(i) as at from range(50) t(i)) order by hash(i)) to '{file}'"""
+            from (select i, timestamp '2014-01-01' + to_days(i) as moment from range(50) t(i)) order by hash(i)) to '{file}'"""
     )
     by_split: dict[str, list[Any]] = {"train": [], "validation": [], "test": []}
     for row in read(file, "body", "stars", "day"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+WHOLE_UP_TO = 2  # times the rarest class
+
 
 def affordable_tokens(minutes: float, threads: int, tokens_per_second: float) -> int:
     """Tokens that can be trained on once within `minutes` on `threads` cores of that pace."""
@@ -14,8 +16,9 @@ def plan_epochs(classes: np.ndarray, lengths: np.ndarray, epochs: int, tokens: i
     """Which rows each epoch shows, so that all epochs together show about `tokens` tokens at most.
 
     An epoch holds the classes in proportion to the square roots of their sizes, half-way to balance, so that rare classes are heard
-    and their noisy labels not shouted. The rarest class is in it as a whole where that is affordable; a larger class goes round, another
-    part of it in every epoch, so that its reviews are shown about once in all while rare ones are shown in every epoch.
+    and their noisy labels not shouted. Where that is affordable the rarest class is in it as a whole, and so is one at most twice as
+    large; a larger class goes round, another part of it in every epoch, so that its reviews are shown about once in all while rare ones
+    are shown in every epoch.
 
     Args:
         classes: (n,) class of each row.
@@ -38,10 +41,10 @@ def plan_epochs(classes: np.ndarray, lengths: np.ndarray, epochs: int, tokens: i
 
 
 def _quotas(counts: np.ndarray, means: np.ndarray, tokens: float) -> np.ndarray:
-    """(classes,) rows of each class in an epoch of at most `tokens` tokens: scale * sqrt(count), never more than there are."""
-    shown = counts[counts > 0]
-    most = np.sqrt(shown.min())
-    roots = np.sqrt(counts)
+    """(classes,) rows of each class in an epoch of at most `tokens` tokens, in proportion to the roots of the counts."""
+    rarest = counts[counts > 0].min()
+    most = np.sqrt(rarest)
+    roots = np.where(counts <= WHOLE_UP_TO * rarest, counts / most, np.sqrt(counts))
     low, high = 0.0, float(most)
     for _ in range(50):
         middle = (low + high) / 2

@@ -21,7 +21,7 @@ from safetensors.torch import save as to_bytes
 from torch.nn.utils.rnn import pad_sequence
 
 from ml.text.pretrained import encoder_folder, load_tokenizer
-from ml.text.regimes import Regime, adapt, begin_allocating, load_adapters, merged
+from ml.text.regimes import Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
 from ml.text.reviews import LABELS, STARS, class_log_probabilities
 
 log = logging.getLogger(__name__)
@@ -107,10 +107,12 @@ class EncoderClassifier:
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
                 optimizer.step()
-                if allocating:
+                if allocating:  # between the gradients and the next step, as the method has it
                     self.model.base_model.update_and_allocate(step)
                 schedule.step()
                 progress.add(len(batch), loss)
+        if allocating:
+            finish_allocating(self.model)
         self.model.eval()
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
@@ -159,7 +161,7 @@ class EncoderClassifier:
         if regime in ("full", "head"):
             model = adapt(_load_model(folder), regime)
         else:
-            model = load_adapters(_with_new_head(encoder, STARS if stars else LABELS), folder)
+            model = load_adapters(_with_new_head(encoder, STARS if stars else LABELS), folder, regime)
         return cls(model, load_tokenizer(str(folder)), max_tokens, regime)
 
     def weights(self) -> bytes:

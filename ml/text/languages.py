@@ -58,7 +58,8 @@ class Reader:
         kinds, place = np.unique(codes, return_inverse=True)
         scripts = [_script(chr(kind)) for kind in kinds]
         is_letter, is_known = np.array([bool(script) for script in scripts]), np.array([script in self.scripts for script in scripts])
-        return (np.bincount(text, weights=flags[place], minlength=len(texts)) for flags in (is_letter, is_known))
+        letters, known = (np.bincount(text, weights=flags[place], minlength=len(texts)) for flags in (is_letter, is_known))
+        return letters, known
 
 
 def _script(character: str) -> str:

@@ -1,8 +1,9 @@
 """Logistic regression over TF-IDF weights of word and character n-grams: quick, strong in every language, and blind to none.
 
 N-grams weigh in by how much their shares in a class and outside of it differ (Wang and Manning, "Baselines and bigrams: simple, good
-sentiment and topic classification", 2012). One class against the others each, by dual coordinate descent (Yu, Huang and Lin, "Dual coordinate descent methods for logistic regression
-and maximum entropy models", 2011), which takes seconds where there are more n-grams than reviews.
+sentiment and topic classification", 2012). One class against the others each, by dual coordinate descent (Yu, Huang and Lin, "Dual
+coordinate descent methods for logistic regression and maximum entropy models", 2011), which takes seconds where there are more n-grams
+than reviews.
 """
 
 from __future__ import annotations

@@ -56,12 +56,19 @@ def begin_allocating(model: Any, steps: int) -> bool:
     return True
 
 
+def finish_allocating(model: Any) -> None:
+    """Drop the ranks that AdaLoRA took away, as saving does, so that the model in memory is the one that is kept."""
+    plan = model.peft_config[model.active_adapter]
+    model.base_model.resize_modules_by_rank_pattern(plan.rank_pattern, model.active_adapter)
+    _train_additions(model)
+
+
 def merged(model: Any, regime: Regime) -> Any:
     """The model with its additions added into the weights, which changes no answer and costs nothing when asked; a prefix stays."""
     return model.merge_and_unload() if regime in ("lora", "adalora", "adapters") else model
 
 
-def load_adapters(model: Any, folder: Path) -> Any:
+def load_adapters(model: Any, folder: Path, regime: Regime) -> Any:
     """PEFT's model around `model` with the additions saved in `folder`, to be asked or trained on.
 
     Raises:
@@ -71,10 +78,14 @@ def load_adapters(model: Any, folder: Path) -> Any:
 
     if not (folder / ADAPTERS_FILE).is_file():
         raise FileNotFoundError(f"no {ADAPTERS_FILE} in {folder}")
-    loaded = PeftModel.from_pretrained(model, str(folder))
-    for name, weight in loaded.named_parameters():  # PEFT itself refuses to train on a prefix
-        weight.requires_grad = bool(ADDED.search(name))
+    loaded = PeftModel.from_pretrained(model, str(folder), is_trainable=regime != "prefix")
+    _train_additions(loaded)  # PEFT itself refuses to go on with a prefix
     return loaded
+
+
+def _train_additions(model: Any) -> None:
+    for name, weight in model.named_parameters():
+        weight.requires_grad = bool(ADDED.search(name))
 
 
 def _additions(regime: Regime, head: list[str]) -> Any:

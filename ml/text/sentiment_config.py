@@ -32,7 +32,7 @@ class SentimentConfig(BaseModel):
     tokens_per_second: float = Field(
         1200.0, gt=0, description="Tokens that one core trains on in a second, from which minutes become reviews. No clock is asked."
     )
-    epochs: int = Field(4, ge=1, le=20, description="Passes over the rarest class in a first fit.")
+    epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class in a first fit.")
     learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of a first fit.")
     continuation_epochs: int = Field(1, ge=1, le=20, description="Passes over new and rehearsed reviews when a model is continued.")
     continuation_learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate when a model is continued.")

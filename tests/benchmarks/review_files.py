@@ -29,9 +29,10 @@ NAMES = {
     "positive": "positive pos good great happy positiv positivo positiva positif 好评 积极 正面 true yes",
 }
 CLASS_OF_NAME = {name: label for label, names in NAMES.items() for name in names.split()}
-JSON_ENDINGS, CSV_ENDINGS = (".json", ".jsonl", ".ndjson"), (".csv", ".tsv", ".txt", ".tab")
+JSON_ENDINGS, CSV_ENDINGS = (".json", ".jsonl", ".ndjson"), (".csv", ".txt")
+TAB_ENDINGS = (".tsv", ".tab")
 PARQUET_ENDINGS = (".parquet", ".pq")
-READABLE = (*JSON_ENDINGS, *CSV_ENDINGS, *PARQUET_ENDINGS)
+READABLE = (*JSON_ENDINGS, *CSV_ENDINGS, *TAB_ENDINGS, *PARQUET_ENDINGS)
 TIME_FORMATS = ["%m %d, %Y", "%B %d, %Y", "%b %d, %Y", "%d/%m/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y", "%m/%d/%Y %H:%M", "%d.%m.%Y", "%Y%m%d"]
 LEAST_DATED = 0.5
 MOST_JUDGED = 20_000
@@ -61,15 +62,21 @@ def write_snapshot(file: Path, text: str, label: str, time: str | None, folder: 
         for name in (*wanted, label, *([time] if time else [])):
             if name.casefold() not in columns:
                 raise UnreadableReviews(f"{file.name} has no column {name!r}; it has {', '.join(source.columns)}")
-        quoted = {name: '"' + columns[name.casefold()].replace('"', '""') + '"' for name in (*wanted, label, *([time] if time else []))}
-        texts = ", ".join(f"nullif(trim({quoted[name]}::varchar), '')" for name in wanted)
-        moment = f"{quoted[time]}::varchar" if time else "null::varchar"
+        kinds = dict(zip(source.columns, source.types, strict=True))
+
+        def value(name: str) -> str:
+            column = columns[name.casefold()]
+            quoted = '"' + column.replace('"', '""') + '"'
+            return f"json_extract_string({quoted}, '$')" if str(kinds[column]) == "JSON" else f"{quoted}::varchar"
+
+        texts = ", ".join(f"nullif(trim({value(name)}), '')" for name in wanted)
+        moment = value(time) if time else "null::varchar"
         try:
             connection.execute(
                 f"""
                 create table given as
                 select row_number() over () as place, coalesce(concat_ws('. ', {texts}), '') as text,
-                    trim({quoted[label]}::varchar) as mark, {moment} as moment
+                    trim({value(label)}) as mark, {moment} as moment
                 from source
                 """
             )
@@ -135,6 +142,7 @@ def _open(connection: duckdb.DuckDBPyConnection, file: Path) -> duckdb.DuckDBPyR
             options = (
                 "all_varchar = true, header = true, strict_mode = false, null_padding = true, parallel = false, max_line_size = 9999999"
             )
+            options += ", delim = '\t'" if file.suffix in TAB_ENDINGS else ""
             source = connection.sql(f"select * from read_csv(?, {options})", params=[str(file)])
         source.create_view("source")
     except (duckdb.Error, UnicodeDecodeError) as error:
