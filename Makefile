@@ -68,6 +68,10 @@ bench-recommend: $(VENV)/.installed-test ## Leave-one-out on a file of sequences
 bench-side-by-side: $(VENV)/.installed-test $(COMPARE)/.installed ## Other packages beside Nightshelf, SEQUENCES=<file> [USERS=<first so many>] [EPOCHS=3]
 	@$(if $(SEQUENCES),,echo "Say which file: make bench-side-by-side SEQUENCES=<file> [USERS=<first so many>] [EPOCHS=3]" >&2; exit 2;) \
 	$(RUN) -m tests.benchmarks.bench_side_by_side '$(SEQUENCES)' $(if $(USERS),--users '$(USERS)') $(if $(EPOCHS),--epochs '$(EPOCHS)')
+.PHONY: bench-sentiment
+bench-sentiment: $(VENV)/.installed-test ## Sentiment on a file of reviews, REVIEWS=<file> TEXT=<column> LABEL=<column> [TIME=<column>]
+	@$(if $(and $(REVIEWS),$(TEXT),$(LABEL)),,echo "Say what to read: make bench-sentiment REVIEWS=<file> TEXT=<column> LABEL=<column> [TIME=<column>]" >&2; exit 2;) \
+	$(RUN) -m tests.benchmarks.bench_sentiment '$(REVIEWS)' --text '$(TEXT)' --label '$(LABEL)' $(if $(TIME),--time '$(TIME)')
 
 .PHONY: lock
 lock: ## Resolve requirements*.in anew into requirements*.txt

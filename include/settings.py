@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.errors import BadSetting
+from ml.text.regimes import Regime
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -113,8 +114,14 @@ class Settings(BaseSettings):
     sentiment_min_reviews: int = Field(
         200, ge=1, le=10_000_000, description="Rated reviews with text below which no sentiment is trained or published."
     )
-    sentiment_max_train_reviews: int = Field(12_000, ge=1, le=10_000_000, description="Most reviews one night trains on; more are sampled.")
-    sentiment_epochs: int = Field(3, ge=1, le=20, description="Passes over the training reviews on a first night.")
+    sentiment_train_minutes: float = Field(
+        10.0, gt=0, le=1440, description="Minutes a night may train sentiment, turned into tokens by the pace of a core; no clock is asked."
+    )
+    sentiment_regime: Regime = Field(
+        "full", description="Which weights of the encoder are trained: full, head, lora, adalora, prefix or adapters."
+    )
+    sentiment_max_train_reviews: int = Field(50_000, ge=1, le=10_000_000, description="Most reviews the encoder is trained on in a night.")
+    sentiment_epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class of reviews on a first night.")
     sentiment_max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a review that are read.")
     sentiment_alert_drop: float = Field(
         0.3, gt=0, le=2, description="Fall of a product's recent mean score below its earlier mean that raises an alert."

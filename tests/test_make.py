@@ -25,6 +25,7 @@ TARGETS = {
     "bench",
     "bench-recommend",
     "bench-side-by-side",
+    "bench-sentiment",
     "lock",
     "clean",
 }

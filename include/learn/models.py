@@ -27,7 +27,9 @@ def sentiment_config(settings: Settings) -> SentimentConfig:
     return SentimentConfig(
         encoder=settings.encoder,
         min_reviews=settings.sentiment_min_reviews,
+        regime=settings.sentiment_regime,
         max_train_reviews=settings.sentiment_max_train_reviews,
+        train_minutes=settings.sentiment_train_minutes,
         epochs=settings.sentiment_epochs,
         max_tokens=settings.sentiment_max_tokens,
         seed=settings.seed,

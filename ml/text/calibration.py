@@ -1,4 +1,4 @@
-"""From a classifier's logits to probabilities that can be believed, and to a decision that serves rare classes too."""
+"""From classifiers' logits to probabilities that can be believed, and to a decision that serves rare classes too."""
 
 from __future__ import annotations
 
@@ -9,85 +9,130 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 BINS = 15
-PRIOR_POWERS = np.linspace(0.0, 1.0, 11)
+HANDICAPS = np.linspace(0.0, 2.5, 26)
+HANDICAP_ROUNDS = 5
+LEAST_PROBABILITY = 1e-12
+NEVER = -1e4  # the bias of a class that training did not show
+FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How logits are read.
+    """How the logits of one or two classifiers are read together.
 
-    Probabilities are softmax(logits / temperature + biases): temperature scaling with a bias a class (Guo et al., "On Calibration of
-    Modern Neural Networks", 2017). The decided class is the one with the largest log-probability - prior_power * log(prior), the
-    logit adjustment of Menon et al. ("Long-tail learning via logit adjustment", 2021): at 0 the most probable class, at 1 the one whose
-    probability rose most above its share. It can therefore differ from the most probable class.
+    Probabilities are softmax(sum over classifiers of weight * log_softmax(logits) + biases): for one classifier temperature scaling
+    with a bias a class (Guo et al., "On Calibration of Modern Neural Networks", 2017), for two a logarithmic opinion pool of few
+    parameters. The decided class is the one with the largest log-probability + handicap, so that rare classes are decided for often
+    enough for macro-F1; it can therefore differ from the most probable class.
 
     Attributes:
-        temperature: above 1 softens.
-        biases: (classes,), of mean 0.
-        priors: (classes,) shares of the classes among the validation reviews.
-        prior_power: between 0 and 1, chosen on validation for macro-F1.
+        weights: (classifiers,), below 1 softens; 0 means that a classifier is not asked.
+        biases: (classes,), of mean 0 over the classes that training showed, NEVER for others.
+        handicaps: (classes,) at least 0, chosen for the macro-F1 that the validation reviews' own probabilities let expect.
     """
 
-    temperature: float
+    weights: np.ndarray
     biases: np.ndarray
-    priors: np.ndarray
-    prior_power: float
+    handicaps: np.ndarray
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """(n, classes) logits to (n, classes) probabilities."""
-        return softmax(logits / self.temperature + self.biases, axis=1)
+        """(classifiers, n, classes) logits to (n, classes) probabilities."""
+        return softmax(_pooled(logits, self.weights) + self.biases, axis=1)
 
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
         """(n, classes) probabilities to (n,) classes; ties go to the first."""
-        return np.argmax(np.log(np.maximum(probabilities, 1e-12)) - self.prior_power * np.log(self.priors), axis=1)
+        return np.argmax(np.log(np.maximum(probabilities, LEAST_PROBABILITY)) + self.handicaps, axis=1)
 
     def to_json(self) -> dict[str, object]:
         return {
-            "temperature": self.temperature,
+            "weights": self.weights.tolist(),
             "biases": self.biases.tolist(),
-            "priors": self.priors.tolist(),
-            "prior_power": self.prior_power,
+            "handicaps": self.handicaps.tolist(),
         }
 
     @classmethod
     def from_json(cls, fields: dict[str, object]) -> Calibration:
-        temperature, prior_power = float(str(fields["temperature"])), float(str(fields["prior_power"]))
-        return cls(temperature, np.asarray(fields["biases"], dtype=float), np.asarray(fields["priors"], dtype=float), prior_power)
+        return cls(*(np.asarray(fields[name], dtype=float) for name in ("weights", "biases", "handicaps")))
 
 
-def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Fit a calibration to (n, classes) logits and (n,) labels of reviews the classifier was not trained on.
+def calibrate(logits: np.ndarray, labels: np.ndarray, asked: np.ndarray, shown: np.ndarray) -> Calibration:
+    """Fit a calibration to (classifiers, n, classes) logits and (n,) labels of reviews the classifiers were not trained on.
 
-    Without such reviews it changes nothing and decides for the most probable class.
+    Without such reviews the classifiers count alike and the most probable class is decided for.
+
+    Args:
+        asked: (classifiers,) bool, which of them may have a weight.
+        shown: (classes,) bool, which classes the training reviews showed.
     """
-    classes = logits.shape[1]
-    priors = (np.bincount(labels, minlength=classes) + 1.0) / (len(labels) + classes)
+    classes = logits.shape[2]
+    start = np.where(asked, 1.0 / asked.sum(), 0.0)
+    unbiased = np.where(shown, 0.0, NEVER)
     if len(labels) == 0:
-        return Calibration(1.0, np.zeros(classes), priors, 0.0)
+        return Calibration(start, unbiased, np.zeros(classes))
+    own = log_softmax(logits, axis=2)
+
+    def parts(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return parameters[: len(asked)], parameters[len(asked) :] + unbiased
 
     def loss(parameters: np.ndarray) -> float:
-        """Mean log loss, with a light pull to no change, which decides where there are few reviews."""
-        scaled = log_softmax(logits * np.exp(-parameters[0]) + parameters[1:], axis=1)
-        return float(-scaled[np.arange(len(labels)), labels].mean() + np.square(parameters).sum() / len(labels))
+        """Mean log loss, with a light pull to the start, which decides where there are few reviews."""
+        weights, biases = parts(parameters)
+        scaled = log_softmax(np.tensordot(weights, own, axes=1) + biases, axis=1)
+        pull = np.square(weights - start).sum() + np.square(parameters[len(asked) :]).sum()
+        return float(-scaled[np.arange(len(labels)), labels].mean() + pull / len(labels))
 
-    best = minimize(loss, np.zeros(1 + classes), method="L-BFGS-B", bounds=[(-2.0, 3.0)] + [(-5.0, 5.0)] * classes).x
-    plain = Calibration(float(np.exp(best[0])), best[1:] - best[1:].mean(), priors, 0.0)
-    return Calibration(plain.temperature, plain.biases, priors, _best_power(plain, plain.probabilities(logits), labels))
+    bounds = [(0.0, 5.0) if may else (0.0, 0.0) for may in asked] + [(-5.0, 5.0) if seen else (0.0, 0.0) for seen in shown]
+    best = minimize(loss, np.concatenate([start, np.zeros(classes)]), method="L-BFGS-B", bounds=bounds).x
+    weights, biases = parts(best)
+    biases = np.where(shown, biases - biases[shown].mean(), NEVER)
+    plain = Calibration(weights, biases, np.zeros(classes))
+    return Calibration(weights, biases, _best_handicaps(plain.probabilities(logits), shown))
 
 
-def _best_power(plain: Calibration, probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The prior power of the best macro-F1, each averaged with its neighbours' since rare classes make the single values jump."""
-    scores = np.array(
-        [
-            macro_f1(
-                Calibration(plain.temperature, plain.biases, plain.priors, float(power)).decide(probabilities), labels, len(plain.priors)
-            )
-            for power in PRIOR_POWERS
-        ]
-    )
-    padded = np.pad(scores, 1, mode="edge")
-    smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
-    return float(PRIOR_POWERS[int(np.argmax(smooth))])
+def held_out_probabilities(logits: np.ndarray, labels: np.ndarray, asked: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """(n, classes) probabilities of each review by a calibration that was fitted to the other four fifths of the reviews."""
+    fold = np.arange(len(labels)) % FOLDS
+    result = np.empty(logits.shape[1:])
+    for held in range(FOLDS):
+        others = calibrate(logits[:, fold != held], labels[fold != held], asked, shown)
+        result[fold == held] = others.probabilities(logits[:, fold == held])
+    return result
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative log-probability of the labels."""
+    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY)).mean())
+
+
+def _pooled(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.tensordot(weights, log_softmax(logits, axis=2), axes=1)
+
+
+def _best_handicaps(probabilities: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """(classes,) handicaps of the best expected macro-F1, one class after the other on a grid until none changes.
+
+    A class's expected F1 takes probabilities for labels (Ye et al., "Optimizing F-measures: a tale of two approaches", 2012): with a few
+    dozen reviews of a rare class, counting labels would follow their luck. The most frequent class has none.
+    """
+    own = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
+    frequent = int(probabilities.sum(axis=0).argmax())
+    handicaps = np.zeros(len(shown))
+    for _ in range(HANDICAP_ROUNDS):
+        before = handicaps.copy()
+        for label in np.flatnonzero(shown & (np.arange(len(shown)) != frequent)):
+            tried = np.repeat(handicaps[None], len(HANDICAPS), axis=0)
+            tried[:, label] = HANDICAPS
+            handicaps = tried[int(np.argmax([_expected_macro_f1(probabilities, (own + each).argmax(axis=1), shown) for each in tried]))]
+        if np.array_equal(before, handicaps):
+            break
+    return handicaps
+
+
+def _expected_macro_f1(probabilities: np.ndarray, decided: np.ndarray, shown: np.ndarray) -> float:
+    rows, classes = np.arange(len(decided)), len(shown)
+    hits = np.bincount(decided, weights=probabilities[rows, decided], minlength=classes)
+    support = np.bincount(decided, minlength=classes) + probabilities.sum(axis=0)
+    return float((2 * hits / np.maximum(support, LEAST_PROBABILITY))[shown].mean())
 
 
 def class_f1(decided: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A pretrained encoder with a classification head: fine-tuned, asked, saved and loaded.
 
-Texts are batched by length, so that little of a batch is padding, and run in bfloat16 with float32 master weights.
+Trained in batches of similar lengths, so that little of a batch is padding; asked one text at a time, without any padding, in eight-bit
+integers where the processor multiplies them fast. A text's logits therefore depend on nothing but the text and the weights.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import copy
 import logging
 import time
+import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,8 @@ from safetensors.torch import save as to_bytes
 from torch.nn.utils.rnn import pad_sequence
 
 from ml.text.pretrained import encoder_folder, load_tokenizer
-from ml.text.reviews import LABELS
+from ml.text.regimes import Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
+from ml.text.reviews import LABELS, STARS, class_log_probabilities
 
 log = logging.getLogger(__name__)
 
@@ -26,116 +30,182 @@ WARM_UP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
 LARGEST_GRADIENT = 1.0
 BUCKET_BATCHES = 32
+TEXTS_A_TURN = 32
 SECONDS_BETWEEN_LOGS = 10.0
+INT8_ENGINE = "x86"
 
 
 class EncoderClassifier:
-    """Texts to logits over LABELS.
+    """Texts to logits over stars (five of them) or over LABELS.
 
     Attributes:
-        model: transformers' sequence classifier, float32, in evaluation mode outside of `train`.
+        model: transformers' sequence classifier, or PEFT's around one; float32, in evaluation mode outside of `train`.
         tokenizer: its fast tokenizer.
         max_tokens: tokens of a text that are read.
+        regime: which of the weights are trained.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, max_tokens: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, max_tokens: int, regime: Regime = "full") -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
+        self.regime: Regime = regime
 
     @classmethod
-    def pretrained(cls, encoder: str, max_tokens: int, seed: int) -> EncoderClassifier:
-        """Encoder `encoder` (see `encoder_folder`) with a new head, started from `seed`."""
+    def pretrained(cls, encoder: str, max_tokens: int, seed: int, *, stars: bool = False, regime: Regime = "full") -> EncoderClassifier:
+        """Encoder `encoder` (see `encoder_folder`) with a new head over stars or LABELS, started from `seed`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = _load_model(encoder_folder(encoder), num_labels=len(LABELS), ignore_mismatched_sizes=True)
-        return cls(model, load_tokenizer(encoder), max_tokens)
+            model = adapt(_with_new_head(encoder, STARS if stars else LABELS), regime)
+        return cls(model, load_tokenizer(encoder), max_tokens, regime)
+
+    @property
+    def of_stars(self) -> bool:
+        """Whether the head tells five stars apart, else the three classes."""
+        return int(self.model.config.num_labels) == len(STARS)
 
     def train(
         self,
-        texts: Sequence[str],
-        labels: np.ndarray,
-        class_weights: np.ndarray,
+        tokens: Sequence[list[int]],
+        targets: np.ndarray,
+        epochs: Sequence[np.ndarray],
         *,
-        epochs: int,
         learning_rate: float,
         batch_size: int,
         seed: int,
     ) -> None:
-        """Fine-tune on n texts and their (n,) labels with AdamW, a linear warm-up and a linear decay to zero.
+        """Fine-tune on n tokenized texts and their (n,) targets with AdamW, a linear warm-up and a linear decay to zero.
+
+        Attention is trained without dropout, which halves the time; the dropout of the hidden states stays.
 
         Args:
-            class_weights: (classes,) weight of a review of each class in the loss.
+            tokens: as `tokenize` gives them.
+            targets: stars minus one, or indices into LABELS.
+            epochs: of each epoch the rows that are shown (see `budget.plan_epochs`).
             seed: decides order and dropout; the same seed, texts and threads give the same weights.
         """
-        tokens = self._tokenize(texts)
         lengths = np.array([len(row) for row in tokens])
-        targets = torch.from_numpy(labels)
+        goal = torch.from_numpy(targets)
         rng = np.random.default_rng(seed)
-        plan = [batch for _ in range(epochs) for batch in shuffled_batches(lengths, batch_size, rng)]
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
+        plan = [rows[batch] for rows in epochs for batch in shuffled_batches(lengths[rows], batch_size, rng)]
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_up_and_decay(step, len(plan)))
-        loss_of = torch.nn.CrossEntropyLoss(torch.from_numpy(class_weights).float())
-        progress = _Progress("trained", epochs * len(tokens))
+        progress = _Progress("trained", sum(map(len, plan)))
+        reduced = trains_in_bfloat16()
+        allocating = self.regime == "adalora" and begin_allocating(self.model, len(plan))
         self.model.train()
+        _set_attention_dropout(self.model, 0.0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for batch in plan:
+            for step, batch in enumerate(plan):
                 ids, mask = self._pad([tokens[row] for row in batch])
-                with torch.autocast("cpu", torch.bfloat16):
-                    logits = self.model(input_ids=ids, attention_mask=mask).logits
-                loss = loss_of(logits.float(), targets[batch])
+                with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+                    output = self.model(input_ids=ids, attention_mask=mask, labels=goal[batch])
+                loss = output.loss.float()  # with AdaLoRA's penalty where it is that
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+                torch.nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
                 optimizer.step()
+                if allocating:  # between the gradients and the next step, as the method has it
+                    self.model.base_model.update_and_allocate(step)
                 schedule.step()
                 progress.add(len(batch), loss)
+        if allocating:
+            finish_allocating(self.model)
         self.model.eval()
 
-    @torch.inference_mode()
-    def logits(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
-        """(n, classes) float64 logits of n texts."""
-        tokens = self._tokenize(texts)
-        order = np.argsort([len(row) for row in tokens], kind="stable")
-        fast = copy.deepcopy(self.model).to(torch.bfloat16)
-        result = np.empty((len(tokens), len(LABELS)))
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of n texts, the first `max_tokens` of each, marks included."""
+        if not texts:
+            return []
+        return list(self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens, return_attention_mask=False)["input_ids"])
+
+    def logits(self, texts: Sequence[str], threads: int) -> np.ndarray:
+        """(n, classes) float64 log-probabilities, before calibration, of n texts over LABELS."""
+        return self.logits_of_tokens(self.tokenize(texts), threads)
+
+    def logits_of_tokens(self, tokens: Sequence[list[int]], threads: int) -> np.ndarray:
+        """The same from the texts' token ids, `threads` texts at a time."""
+        outputs = np.zeros((len(tokens), self.model.config.num_labels))
+        if not tokens:
+            return class_log_probabilities(outputs)
+        fast = for_scoring(self.model, self.regime)
         progress = _Progress("scored", len(tokens))
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            ids, mask = self._pad([tokens[row] for row in batch])
-            result[batch] = fast(input_ids=ids, attention_mask=mask).logits.double().numpy()
-            progress.add(len(batch))
-        return result
+        order = np.argsort([-len(row) for row in tokens], kind="stable")
+        before = torch.get_num_threads()
+
+        def score(rows: np.ndarray) -> int:
+            torch.set_num_threads(1)
+            with torch.inference_mode():
+                for row in rows:
+                    outputs[row] = fast(input_ids=torch.tensor([tokens[row]])).logits[0].double().numpy()
+            return len(rows)
+
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                for done in pool.map(score, np.array_split(order, -(-len(order) // TEXTS_A_TURN))):
+                    progress.add(done)
+        finally:
+            torch.set_num_threads(before)
+        return class_log_probabilities(outputs)
 
     def save(self, folder: Path) -> None:
-        """Write config.json, model.safetensors and the tokenizer's JSON files."""
+        """Write the tokenizer's JSON files, and config.json with model.safetensors, or only the adapters and the head for a PEFT regime."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
     @classmethod
-    def load(cls, folder: Path, max_tokens: int) -> EncoderClassifier:
-        """The classifier as `save` left it."""
-        return cls(_load_model(folder), load_tokenizer(str(folder)), max_tokens)
+    def load(cls, folder: Path, encoder: str, max_tokens: int, regime: Regime, *, stars: bool) -> EncoderClassifier:
+        """The classifier as `save` left it; adapters are put on `encoder` again."""
+        if regime in ("full", "head"):
+            model = adapt(_load_model(folder), regime)
+        else:
+            model = load_adapters(_with_new_head(encoder, STARS if stars else LABELS), folder, regime)
+        return cls(model, load_tokenizer(str(folder)), max_tokens, regime)
 
     def weights(self) -> bytes:
-        """The weights as one safetensors document."""
-        return to_bytes({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()})
+        """The weights as one safetensors document; of a PEFT regime those that were trained, since the others are the encoder's own."""
+        kept = self.model.state_dict()
+        if self.regime not in ("full", "head"):
+            kept = {name: weight.detach() for name, weight in self.model.named_parameters() if weight.requires_grad}
+        return to_bytes({name: tensor.contiguous().clone() for name, tensor in kept.items()})
 
     def copy(self) -> EncoderClassifier:
         """A classifier of its own with the same weights."""
-        return EncoderClassifier(copy.deepcopy(self.model), self.tokenizer, self.max_tokens)
-
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        if not texts:
-            return []
-        return list(self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens, return_attention_mask=False)["input_ids"])
+        return EncoderClassifier(copy.deepcopy(self.model), self.tokenizer, self.max_tokens, self.regime)
 
     def _pad(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, longest) token ids and their mask."""
         mask = pad_sequence([torch.ones(len(row), dtype=torch.int64) for row in rows], batch_first=True)
         ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=self.tokenizer.pad_token_id or 0)
         return ids, mask
+
+
+def trains_in_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; one that does not takes longer over it than over float32."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def scores_in_int8() -> bool:
+    """Whether this processor multiplies eight-bit integers itself."""
+    return INT8_ENGINE in torch.backends.quantized.supported_engines and bool(torch.cpu._is_vnni_supported())
+
+
+def for_scoring(model: Any, regime: Regime) -> Any:
+    """A copy to ask: adapters merged, and dense layers in eight bits where that is fast.
+
+    Weights are scaled per output, activations per text (dynamic quantization, Jacob et al., 2018).
+    """
+    fast = merged(copy.deepcopy(model), regime)
+    if not scores_in_int8():
+        return fast
+    from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
+
+    torch.backends.quantized.engine = INT8_ENGINE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces a successor in a package of its own
+        return quantize_dynamic(fast, {torch.nn.Linear: per_channel_dynamic_qconfig}, inplace=True)
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -153,6 +223,16 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Genera
     yield from (batches[number] for number in rng.permutation(len(batches)))
 
 
+def _with_new_head(encoder: str, outputs: Sequence[str]) -> Any:
+    names = dict(enumerate(outputs))
+    return _load_model(
+        encoder_folder(encoder),
+        id2label=names,
+        label2id={name: number for number, name in names.items()},
+        ignore_mismatched_sizes=True,
+    )
+
+
 def _load_model(folder: Path | str, **options: Any) -> Any:
     from transformers import AutoModelForSequenceClassification, logging
 
@@ -165,6 +245,13 @@ def _load_model(folder: Path | str, **options: Any) -> Any:
         )
     finally:
         logging.set_verbosity(verbosity)
+
+
+def _set_attention_dropout(model: Any, share: float) -> None:
+    """Set the dropout inside of attention, which the fused attention of processors does not have."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Dropout) and name.endswith(("self.dropout", "attention.dropout")):
+            module.p = share
 
 
 def _warm_up_and_decay(step: int, steps: int) -> float:

@@ -14,8 +14,12 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+from scipy.special import log_softmax, logsumexp
 
 LABELS = ("negative", "neutral", "positive")
+STARS = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
+CLASS_OF_STARS = np.array([0, 0, 1, 2, 2])
+STARS_OF_CLASS = np.array([0, 2, 4])  # the clearest ones
 
 _INVISIBLE = "[\\x00-\\x1F\\x7F-\\x{9F}\\x{AD}\\x{200B}-\\x{200F}\\x{2028}-\\x{202E}\\x{2060}-\\x{2069}\\x{FEFF}]+"
 
@@ -28,11 +32,13 @@ class Reviews:
         keys: table of review_id, text_hash (n rows): which text of which review this is.
         texts: (n,) cleaned texts.
         labels: (n,) int64 indices into LABELS.
+        stars: (n,) int64 indices into STARS, of the class in `labels`; -1 where they are not known or belong to another class.
     """
 
     keys: pa.Table
     texts: list[str]
     labels: np.ndarray
+    stars: np.ndarray
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -42,8 +48,26 @@ class Reviews:
         """(3,) reviews by class, in the order of LABELS."""
         return np.bincount(self.labels, minlength=len(LABELS))
 
+    def targets(self, of_stars: bool) -> np.ndarray:
+        """(n,) what a classifier learns: stars where it tells them apart (the clearest ones of the class where unknown), else labels."""
+        return np.where(self.stars >= 0, self.stars, STARS_OF_CLASS[self.labels]) if of_stars else self.labels
+
+    def rows(self, which: np.ndarray) -> Reviews:
+        """The reviews of some row numbers, in their order."""
+        return Reviews(self.keys.take(which), [self.texts[row] for row in which], self.labels[which], self.stars[which])
+
     def __add__(self, other: Reviews) -> Reviews:
-        return Reviews(pa.concat_tables([self.keys, other.keys]), self.texts + other.texts, np.concatenate([self.labels, other.labels]))
+        keys = pa.concat_tables([self.keys, other.keys])
+        labels, stars = np.concatenate([self.labels, other.labels]), np.concatenate([self.stars, other.stars])
+        return Reviews(keys, self.texts + other.texts, labels, stars)
+
+
+def class_log_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """(n, classes) log-probabilities over LABELS from (n, stars or classes) logits; a class is as probable as its stars together."""
+    own = log_softmax(outputs, axis=1)
+    if outputs.shape[1] == len(LABELS):
+        return own
+    return np.stack([logsumexp(own[:, label == CLASS_OF_STARS], axis=1) for label in range(len(LABELS))], axis=1)
 
 
 def clean_sql(column: str) -> str:
@@ -119,14 +143,28 @@ def read_labelled(
                 ) as place
                 from by_age
             )
-            select review_id, text_hash, {clean_sql("text")} as text, class
-            from drawn join (select review_id, text_hash, text from reviews) using (review_id, text_hash)
+            select
+                review_id,
+                text_hash,
+                {clean_sql("text")} as text,
+                class,
+                if(list_extract($class_of_stars, 1 + star) = class, star, -1) as star
+            from drawn join (select review_id, text_hash, text, {_star_sql(connection)} as star from reviews) using (review_id, text_hash)
             where place <= quota
             order by review_id
             """,
-            {"max_chars": max_chars, "seed": str(seed)},
+            {"max_chars": max_chars, "seed": str(seed), "class_of_stars": CLASS_OF_STARS.tolist()},
         ).to_arrow_table()
-    return Reviews(table.select(["review_id", "text_hash"]), table["text"].to_pylist(), table["class"].to_numpy().astype(np.int64))
+    labels, stars = (table[name].to_numpy().astype(np.int64) for name in ("class", "star"))
+    return Reviews(table.select(["review_id", "text_hash"]), table["text"].to_pylist(), labels, stars)
+
+
+def most_reviews(features: Path, splits: Sequence[str], chars: int, max_chars: int, threads: int) -> int:
+    """How many labelled reviews of average length hold `chars` characters, each cut to `max_chars`; at least one."""
+    with open_reader(features, threads) as connection:
+        query = "select avg(least(length(text), $max_chars)) from reviews where label is not null and list_contains($splits, split)"
+        (mean,) = connection.execute(query, {"splits": list(splits), "max_chars": max_chars}).fetchone() or (None,)
+    return max(1, int(chars / max(mean or 1.0, 1.0)))
 
 
 def share_out(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
@@ -146,6 +184,12 @@ def share_out(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
         left -= quotas[label]
         waiting.pop(0)
     return quotas
+
+
+def _star_sql(connection: duckdb.DuckDBPyConnection) -> str:
+    """SQL of a review's index into STARS; -1 without a rating, and where the snapshot has none at all."""
+    has_ratings = "rating" in connection.table("reviews").columns
+    return f"coalesce(least(greatest(round(rating), 1), {len(STARS)})::integer - 1, -1)" if has_ratings else "-1"
 
 
 def _no_keys() -> pa.Table:

@@ -1,8 +1,9 @@
 """Sentiment of reviews: negative, neutral or positive, learned from the shop's own stars.
 
-The pretrained encoder is fine-tuned on the rated reviews, its probabilities are calibrated on the validation days, and it is
-compared there with a linear model, which takes its place where it is clearly better (a language the encoder does not know). Later
-nights go on from the champion with the reviews it has not seen and a rehearsal of those it has.
+A linear model on n-grams is fitted to all rated reviews and the pretrained encoder is fine-tuned on the most useful ones that a night
+can afford. The validation days decide, for each way in which the encoder reads a text (not at all, as a foreign language, fluently),
+whether the linear model, the encoder or their calibrated blend is asked, and where the linear model is sure enough to be asked alone.
+Later nights go on from the champion with the reviews it has not seen and a rehearsal of those it has.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self, cast
@@ -18,35 +20,50 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from scipy.special import log_softmax
+from scipy.special import softmax
 from sklearn.metrics import recall_score
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, Metric, NightlyModel, Split
-from ml.text.calibration import Calibration, calibrate, class_f1, expected_calibration_error, macro_f1
+from ml.text.baseline import tfidf_logits
+from ml.text.budget import affordable_tokens, plan_epochs
+from ml.text.calibration import class_f1, expected_calibration_error, macro_f1
+from ml.text.choice import Choice, choose
 from ml.text.encoder_classifier import EncoderClassifier
-from ml.text.linear import LinearClassifier
-from ml.text.reviews import LABELS, Reviews, count_labelled, read_labelled
+from ml.text.languages import Reader, Reading
+from ml.text.linear import LinearClassifier, fit_best
+from ml.text.pretrained import load_tokenizer
+from ml.text.reviews import LABELS, Reviews, count_labelled, most_reviews, read_labelled
 from ml.text.scoring import write_scores
 from ml.text.sentiment_config import SentimentConfig
 
 log = logging.getLogger(__name__)
 
 SPLITS_BEFORE: dict[str, tuple[Split, ...]] = {"validation": ("train",), "test": BEFORE_TEST}
+FIRST_FIT_SHARE = 0.7  # of a night's minutes; the rest is for the fit that goes on from it over the full history
+BASELINE_REVIEWS = 12_000
+LEAST_TO_CHOOSE = 200  # validation reviews of one reading without which it is chosen for with the others
+SAMPLE = 1000
 
 
 class SentimentModel(NightlyModel):
     """Three classes of sentiment over review texts.
 
     Attributes:
-        classifier: the encoder, or the linear model where validation preferred it.
-        calibration: how its logits are read.
-        seen: keys (review_id, text_hash) of the reviews it was trained on.
+        linear: the linear model, always there.
+        encoder: the fine-tuned encoder; None where no choice asks it.
+        reader: how well the encoder reads a text.
+        choices: who decides, for each Reading.
+        chosen: the candidate that decides most reviews of the validation days.
+        seen: keys (review_id, text_hash) of the reviews the encoder, or else the linear model, was trained on.
     """
 
     name: ClassVar[str] = "sentiment"
 
-    classifier: EncoderClassifier | LinearClassifier
-    calibration: Calibration
+    linear: LinearClassifier
+    encoder: EncoderClassifier | None
+    reader: Reader
+    choices: dict[Reading, Choice]
+    chosen: str
     seen: pa.Table
 
     config: SentimentConfig
@@ -55,7 +72,8 @@ class SentimentModel(NightlyModel):
         self.config = config
 
     def serve_under(self, config: SentimentConfig) -> None:
-        self.config = config.model_copy(update={"encoder": self.config.encoder, "max_tokens": self.config.max_tokens})
+        kept = {name: getattr(self.config, name) for name in ("encoder", "max_tokens", "regime")}
+        self.config = config.model_copy(update=kept)
 
     @classmethod
     def why_not(cls, features: Path, config: object) -> str | None:
@@ -72,31 +90,33 @@ class SentimentModel(NightlyModel):
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
         """Learn from labelled reviews (see `NightlyModel.fit`); reads features/reviews.parquet.
 
-        For BEFORE_TEST the weights see the training rows and the validation rows decide: the calibration, the decision's prior power, and
-        without `warm_start` whether the encoder stays. For EVERYTHING the weights go on from `warm_start` over the rows it has not
-        seen, and its decisions stay; without `warm_start`, BEFORE_TEST comes first.
+        For BEFORE_TEST the weights see the training rows and the validation rows choose; then the linear model is fitted to both. For
+        EVERYTHING the weights go on from `warm_start` over the rows it has not seen, and its choices stay; without `warm_start`,
+        BEFORE_TEST comes first.
         """
         torch.set_num_threads(self.config.threads)
-        if warm_start is not None and (warm_start.config.encoder, warm_start.config.max_tokens) != (
-            self.config.encoder,
-            self.config.max_tokens,
+        if warm_start is not None and any(
+            getattr(warm_start.config, name) != getattr(self.config, name) for name in ("encoder", "max_tokens", "regime")
         ):
-            log.info("the earlier model reads texts differently (encoder or tokens): starting anew")
+            log.info("the earlier model reads texts differently (encoder, tokens or regime): starting anew")
             warm_start = None
         if tuple(splits) == EVERYTHING:
             judged = warm_start
             if judged is None:
                 judged = type(self)(self.config)
                 judged.fit(features, BEFORE_TEST, cache)
-            self._continue(features, EVERYTHING, judged)
-            self.calibration = judged.calibration
+            self._go_on(features, EVERYTHING, judged)
+            self._fit_linear(features, EVERYTHING, judged.linear.strength)
+            self.choices, self.chosen = judged.choices, judged.chosen
             return
         validation = self._read(features, ["validation"])
-        if warm_start is not None:
-            self._continue(features, ["train"], warm_start)
-            self.calibration = calibrate(self._logits(validation.texts), validation.labels)
+        if warm_start is None:
+            self._start(features, validation)
         else:
-            self._fit_and_choose(self._read(features, ["train"], limit=self.config.max_train_reviews), validation)
+            self._go_on(features, ["train"], warm_start)
+            self._fit_linear(features, ["train"], warm_start.linear.strength)
+        self._choose(validation)
+        self._fit_linear(features, BEFORE_TEST, self.linear.strength)
 
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:  # noqa: ARG002
         """Judge on the labelled reviews of `split`, beside a balanced TF-IDF logistic regression fitted on all splits before it.
@@ -110,16 +130,16 @@ class SentimentModel(NightlyModel):
         judged = self._read(features, [split])
         if not len(judged):
             return Evaluation(split, [], np.empty(0, dtype=object), np.empty(0))
-        before = self._read(features, SPLITS_BEFORE[split], limit=self.config.max_train_reviews)
-        baseline = LinearClassifier.fit(before.texts, before.labels, self.config.max_words).logits(judged.texts)
-        probabilities = self.calibration.probabilities(self._logits(judged.texts))
-        decided, decided_by_baseline = self.calibration.decide(probabilities), baseline.argmax(axis=1)
+        before = self._read(features, SPLITS_BEFORE[split], limit=BASELINE_REVIEWS)
+        baseline = tfidf_logits(before.texts, before.labels, judged.texts)
+        probabilities, decided = self.score(judged.texts)
+        decided_by_baseline = baseline.argmax(axis=1)
         own = _figures(probabilities, decided, judged.labels)
-        other = _figures(np.exp(log_softmax(baseline, axis=1)), decided_by_baseline, judged.labels)
+        other = _figures(softmax(baseline, axis=1), decided_by_baseline, judged.labels)
         weights = _inverse_class_shares(judged)
         return Evaluation(
             split=split,
-            metrics=[Metric(name, value, "tfidf", other[name]) for name, value in own.items()],
+            metrics=[Metric(name, value, "tfidf", other.get(name)) for name, value in own.items()],
             unit_ids=judged.keys["review_id"].to_numpy(zero_copy_only=False),
             unit_scores=weights * (decided == judged.labels),
             baselines={"tfidf": weights * (decided_by_baseline == judged.labels)},
@@ -139,87 +159,178 @@ class SentimentModel(NightlyModel):
             json.dumps(
                 {
                     "config": self.config.model_dump(),
-                    "classifier": "encoder" if isinstance(self.classifier, EncoderClassifier) else "linear",
-                    "calibration": self.calibration.to_json(),
+                    "of_stars": self.encoder.of_stars if self.encoder else None,
+                    "choices": {reading.name: choice.to_json() for reading, choice in self.choices.items()},
+                    "chosen": self.chosen,
                     "version": self.version,
                 },
                 indent=2,
             )
         )
         pq.write_table(self.seen, folder / "seen.parquet")
-        self.classifier.save(folder)
+        self.linear.save(folder)
+        if self.encoder:
+            self.encoder.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         fields = json.loads((folder / "sentiment.json").read_text())
         model = cls(SentimentConfig(**fields["config"]))
-        model.calibration = Calibration.from_json(fields["calibration"])
+        model.choices = {Reading[name]: Choice.from_json(choice) for name, choice in fields["choices"].items()}
+        model.chosen = fields["chosen"]
         model.seen = pq.read_table(folder / "seen.parquet")
-        is_encoder = fields["classifier"] == "encoder"
-        model.classifier = EncoderClassifier.load(folder, model.config.max_tokens) if is_encoder else LinearClassifier.load(folder)
+        model.linear = LinearClassifier.load(folder)
+        model.encoder = None
+        config = model.config
+        if fields["of_stars"] is not None:
+            model.encoder = EncoderClassifier.load(folder, config.encoder, config.max_tokens, config.regime, stars=fields["of_stars"])
+        model.reader = Reader(model.encoder.tokenizer if model.encoder else load_tokenizer(config.encoder))
         return model
 
     @property
     def version(self) -> str:
-        """Twelve hexadecimal digits that change whenever a score could: a hash of weights, calibration and tokens read."""
-        digest = hashlib.sha256(self.classifier.weights())
-        digest.update(json.dumps([self.calibration.to_json(), self.config.max_tokens], sort_keys=True).encode())
+        """Twelve hexadecimal digits that change whenever a score could: a hash of weights, choices and tokens read."""
+        digest = hashlib.sha256(self.linear.weights())
+        if self.encoder:
+            digest.update(self.encoder.weights())
+        choices = {reading.name: choice.to_json() for reading, choice in self.choices.items()}
+        digest.update(json.dumps([choices, self.config.encoder, self.config.max_tokens], sort_keys=True).encode())
         return digest.hexdigest()[:12]
 
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """(n, 3) probabilities in the order of LABELS, and (n,) decided classes, of n cleaned texts."""
-        probabilities = self.calibration.probabilities(self._logits(texts))
-        return probabilities, self.calibration.decide(probabilities)
+        """(n, 3) probabilities in the order of LABELS, and (n,) decided classes, of n cleaned texts.
 
-    def _fit_and_choose(self, train: Reviews, validation: Reviews) -> None:
-        """Fit both candidates on the training reviews and keep the encoder unless the linear model is clearly better on validation."""
-        log.info("fitting the encoder on %d reviews (%s)", len(train), _describe(train))
-        encoder = EncoderClassifier.pretrained(self.config.encoder, self.config.max_tokens, self.config.seed)
-        self._train(encoder, train, self.config.epochs, self.config.learning_rate)
-        linear = LinearClassifier.fit(train.texts, train.labels, self.config.max_words)
-        self.classifier, self.seen = encoder, train.keys
-        self.calibration = calibrate(self._logits(validation.texts), validation.labels)
-        if not len(validation):
-            return
-        linear_logits = linear.logits(validation.texts)
-        linear_calibration = calibrate(linear_logits, validation.labels)
-        figures = [
-            macro_f1(calibration.decide(calibration.probabilities(logits)), validation.labels, len(LABELS))
-            for calibration, logits in ((self.calibration, self._logits(validation.texts)), (linear_calibration, linear_logits))
-        ]
-        log.info("macro-F1 on %d validation reviews: encoder %.3f, linear %.3f", len(validation), *figures)
-        if figures[1] > figures[0] + self.config.linear_margin:
-            self.classifier, self.calibration = linear, linear_calibration
+        The encoder is asked about those that it can read and the linear model is not sure of; its logits of others are not looked at.
+        """
+        linear = self.linear.logits(texts)
+        readings, tokens = self.readings(texts)
+        settled = np.ones(len(texts), dtype=bool)
+        for reading, choice in self.choices.items():
+            rows = np.flatnonzero(readings == reading)
+            settled[rows] = choice.is_sure(linear[rows])
+        encoder = np.zeros_like(linear)
+        asked = np.flatnonzero(~settled)
+        if self.encoder and len(asked):
+            encoder[asked] = self.encoder.logits_of_tokens([tokens[row] for row in asked], self.config.threads)
+        probabilities, decided = np.empty_like(linear), np.empty(len(texts), dtype=np.int64)
+        for reading, choice in self.choices.items():
+            rows = np.flatnonzero(readings == reading)
+            probabilities[rows], decided[rows] = choice.read(linear[rows], encoder[rows], settled[rows])
+        return probabilities, decided
 
-    def _continue(self, features: Path, splits: Sequence[Split], earlier: Self) -> None:
-        """Go on from `earlier` over the reviews of `splits` it has not seen, with a rehearsal of those it has."""
-        if isinstance(earlier.classifier, LinearClassifier):  # quick enough to fit anew; the choice stays
-            reviews = self._read(features, splits, limit=self.config.max_train_reviews)
-            self.classifier = LinearClassifier.fit(reviews.texts, reviews.labels, self.config.max_words)
-            self.seen = reviews.keys
+    def _start(self, features: Path, validation: Reviews) -> None:
+        """Fit the linear model, and the encoder where it reads enough of the training reviews and may be chosen."""
+        config = self.config
+        train = self._read(features, ["train"], limit=self._linear_limit(features, ["train"]))
+        self.linear = fit_best(train, validation)
+        self.encoder, self.seen, self.reader = None, train.keys, Reader(load_tokenizer(config.encoder))
+        if set(config.candidates) == {"linear"}:
             return
-        self.classifier, self.seen = earlier.classifier, earlier.seen
-        new = self._read(features, splits, limit=self.config.max_train_reviews, seen=earlier.seen)
+        sample = train.rows(np.sort(np.random.default_rng(config.seed).permutation(len(train))[:SAMPLE]))
+        is_known = self.reader.is_known(sample.texts)
+        if is_known.mean() < config.readable_share:
+            log.info("the encoder knows the script of %.0f %% of the texts: it is not trained", 100 * is_known.mean())
+            return
+        of_stars = bool((train.stars >= 0).all())
+        encoder = EncoderClassifier.pretrained(config.encoder, config.max_tokens, config.seed, stars=of_stars, regime=config.regime)
+        tokens_a_text = np.mean([len(row) for row in encoder.tokenize(sample.rows(np.flatnonzero(is_known)).texts)])
+        budget = self._budget(FIRST_FIT_SHARE)
+        limit = min(config.max_train_reviews, math.ceil(budget / tokens_a_text))
+        known = self._known(train if len(train) <= limit else self._read(features, ["train"], limit=limit))
+        log.info("training the encoder on %d reviews (%s)", len(known), _describe(known))
+        self._train(encoder, known, config.epochs, config.learning_rate, budget)
+        self.encoder, self.seen = encoder, known.keys
+
+    def _go_on(self, features: Path, splits: Sequence[Split], earlier: Self) -> None:
+        """Go on from `earlier`'s encoder over the reviews of `splits` it has not seen, with a rehearsal of those it has."""
+        config = self.config
+        self.encoder, self.seen, self.reader = earlier.encoder, earlier.seen, earlier.reader
+        if self.encoder is None:
+            return
+        new = self._known(self._read(features, splits, limit=config.max_train_reviews, seen=earlier.seen))
         if not len(new):
-            log.info("no review that the earlier model has not seen")
+            log.info("no review that the earlier encoder has not seen")
             return
-        rehearsal = round(len(new) * self.config.rehearsal_share)
-        old = self._read(features, splits, limit=rehearsal, seen=earlier.seen, only_seen=True)
+        rehearsal = round(len(new) * config.rehearsal_share)
+        old = self._known(self._read(features, splits, limit=rehearsal, seen=earlier.seen, only_seen=True))
         log.info("going on with %d new reviews (%s) and a rehearsal of %d", len(new), _describe(new), len(old))
-        self.classifier = earlier.classifier.copy()
-        self._train(self.classifier, new + old, self.config.continuation_epochs, self.config.continuation_learning_rate)
+        self.encoder = self.encoder.copy()
+        budget = self._budget(1 - FIRST_FIT_SHARE)
+        self._train(self.encoder, new + old, config.continuation_epochs, config.continuation_learning_rate, budget)
         self.seen = pa.concat_tables([earlier.seen, new.keys])
 
-    def _train(self, encoder: EncoderClassifier, reviews: Reviews, epochs: int, learning_rate: float) -> None:
+    def _choose(self, validation: Reviews) -> None:
+        """Let the validation reviews decide who is asked, for each way of reading that has enough of them, for others together."""
+        config = self.config
+        logits = np.zeros((2, len(validation), len(LABELS)))
+        logits[0] = self.linear.logits(validation.texts)
+        readings, tokens = self.readings(validation.texts)
+        can_read = np.flatnonzero(readings != Reading.UNREAD)
+        if self.encoder:
+            logits[1, can_read] = self.encoder.logits_of_tokens([tokens[row] for row in can_read], config.threads)
+        self.choices = {}
+        for reading in Reading:
+            candidates = config.candidates if self.encoder and reading != Reading.UNREAD else ("linear",)
+            rows = np.flatnonzero(readings == reading)
+            if len(rows) < LEAST_TO_CHOOSE:
+                rows = can_read if self.encoder and reading != Reading.UNREAD else np.arange(len(validation))
+            choice, losses = choose(logits[:, rows], validation.labels[rows], self.linear.shown, candidates, config.cascade_loss)
+            self.choices[reading] = choice
+            log.info(
+                "%s texts: %s by log loss on %d validation reviews (%s), the linear model alone from %.3f",
+                reading.name.lower(),
+                choice.candidate,
+                len(rows),
+                ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()),
+                choice.bound,
+            )
+        most = Reading(int(np.bincount(readings, minlength=len(Reading)).argmax())) if len(readings) else Reading.FLUENT
+        self.chosen = self.choices[most].candidate
+        if not any(choice.asks_encoder for choice in self.choices.values()):
+            self.encoder = None
+
+    def _fit_linear(self, features: Path, splits: Sequence[Split], strength: float) -> None:
+        reviews = self._read(features, splits, limit=self._linear_limit(features, splits))
+        self.linear = LinearClassifier.fit(reviews.texts, reviews.labels, strength)
+        if self.encoder is None:
+            self.seen = reviews.keys
+
+    def _train(self, encoder: EncoderClassifier, reviews: Reviews, epochs: int, learning_rate: float, budget: int) -> None:
+        tokens = encoder.tokenize(reviews.texts)
+        lengths = np.array([len(row) for row in tokens])
+        plan = plan_epochs(reviews.labels, lengths, epochs, budget, self.config.seed)
+        shown = np.concatenate(plan)
+        log.info("%d epochs show %d reviews, %d tokens of %d affordable", epochs, len(shown), lengths[shown].sum(), budget)
         encoder.train(
-            reviews.texts,
-            reviews.labels,
-            square_root_weights(reviews.class_counts),
-            epochs=epochs,
+            tokens,
+            reviews.targets(encoder.of_stars),
+            plan,
             learning_rate=learning_rate,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
         )
+
+    def _budget(self, share: float) -> int:
+        config = self.config
+        return affordable_tokens(share * config.train_minutes, config.threads, config.tokens_per_second)
+
+    def _linear_limit(self, features: Path, splits: Sequence[str]) -> int:
+        """Most reviews that hold as many characters as the linear model may learn from."""
+        return most_reviews(features, splits, self.config.linear_max_chars, self.config.max_chars, self.config.threads)
+
+    def _known(self, reviews: Reviews) -> Reviews:
+        """Those whose script the encoder knows."""
+        return reviews.rows(np.flatnonzero(self.reader.is_known(reviews.texts)))
+
+    def readings(self, texts: Sequence[str]) -> tuple[np.ndarray, list[list[int]]]:
+        """(n,) Reading of n texts, and the tokens of those that the encoder can read, [] for others."""
+        tokens: list[list[int]] = [[] for _ in texts]
+        if self.encoder is None:
+            return np.full(len(texts), Reading.UNREAD), tokens
+        known = np.flatnonzero(self.reader.is_known(texts))
+        for row, ids in zip(known, self.encoder.tokenize([texts[row] for row in known]), strict=True):
+            tokens[row] = ids
+        return self.reader.readings(texts, np.array([len(row) for row in tokens])), tokens
 
     def _read(
         self, features: Path, splits: Sequence[str], limit: int | None = None, seen: pa.Table | None = None, only_seen: bool = False
@@ -234,16 +345,6 @@ class SentimentModel(NightlyModel):
             seen=seen,
             only_seen=only_seen,
         )
-
-    def _logits(self, texts: Sequence[str]) -> np.ndarray:
-        return self.classifier.logits(texts, self.config.score_batch_size)
-
-
-def square_root_weights(counts: np.ndarray) -> np.ndarray:
-    """(classes,) loss weights in proportion to 1 / sqrt(count), of mean 1 over the reviews: half-way to balance, so that rare classes
-    are heard and their noisy labels not shouted."""
-    weights = 1.0 / np.sqrt(np.maximum(counts, 1))
-    return weights * counts.sum() / np.maximum((weights * counts).sum(), 1e-12)
 
 
 def _inverse_class_shares(reviews: Reviews) -> np.ndarray:

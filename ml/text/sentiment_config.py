@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from ml.text.regimes import Regime
+
 CHARS_A_TOKEN = 32
+
+Candidate = Literal["linear", "encoder", "blend"]
+CANDIDATES: tuple[Candidate, ...] = ("linear", "encoder", "blend")
 
 
 class SentimentConfig(BaseModel):
@@ -13,24 +20,32 @@ class SentimentConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")
+    regime: Regime = Field("full", description="Which weights of the encoder are trained.")
+    candidates: tuple[Candidate, ...] = Field(CANDIDATES, min_length=1, description="Among what the validation days choose.")
     min_reviews: int = Field(200, ge=1, description="Labelled training reviews below which there is no model.")
-    max_train_reviews: int = Field(12_000, ge=1, description="Most reviews one fit trains on; more are sampled.")
+    max_train_reviews: int = Field(50_000, ge=1, description="Most reviews the encoder is trained on in one fit; more are sampled.")
     max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a review that are read.")
     seed: int = Field(20, ge=0, description="Seed of everything random: the head's start, dropout, order and samples of reviews.")
     threads: int = Field(2, ge=1, le=256, description="Threads that reading, training and scoring may use.")
 
-    epochs: int = Field(3, ge=1, le=20, description="Passes over the training reviews of a first fit.")
-    learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate of a first fit.")
+    train_minutes: float = Field(10.0, gt=0, description="Minutes a night may train: a first fit and the one that goes on from it.")
+    tokens_per_second: float = Field(
+        1200.0, gt=0, description="Tokens that one core trains on in a second, from which minutes become reviews. No clock is asked."
+    )
+    epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class in a first fit.")
+    learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of a first fit.")
     continuation_epochs: int = Field(1, ge=1, le=20, description="Passes over new and rehearsed reviews when a model is continued.")
     continuation_learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate when a model is continued.")
     rehearsal_share: float = Field(1.0, ge=0, le=100, description="Old reviews rehearsed for each new one when a model is continued.")
     batch_size: int = Field(16, ge=1, description="Reviews in one step of training.")
-    score_batch_size: int = Field(64, ge=1, description="Reviews scored at once.")
     score_chunk_rows: int = Field(20_000, ge=1, description="Reviews held in memory at once when scoring.")
 
-    max_words: int = Field(100_000, ge=100, description="Terms in the vocabulary of the linear model.")
-    linear_margin: float = Field(
-        0.02, ge=0, le=1, description="Macro-F1 on validation by which the linear model must win to take the encoder's place."
+    linear_max_chars: int = Field(16_000_000, ge=1000, description="Characters the linear model learns from; of more, reviews are sampled.")
+    readable_share: float = Field(
+        0.2, ge=0, le=1, description="Share of texts in a script the encoder knows, below which the encoder is not trained at all."
+    )
+    cascade_loss: float = Field(
+        0.002, ge=0, le=1, description="Macro-F1 on validation that may be lost by not asking the encoder where the linear model is sure."
     )
 
     @property

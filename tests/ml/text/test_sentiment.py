@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
+from scipy.special import softmax
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
+from ml.text.budget import affordable_tokens, plan_epochs
 from ml.text.calibration import calibrate, expected_calibration_error, macro_f1
+from ml.text.choice import NEVER_SURE, choose
 from ml.text.encoder_classifier import EncoderClassifier, shuffled_batches
+from ml.text.languages import Reader, Reading
 from ml.text.linear import LinearClassifier
-from ml.text.reviews import LABELS, read_labelled, share_out
-from ml.text.sentiment import SentimentModel, square_root_weights
-from ml.text.sentiment_config import SentimentConfig
+from ml.text.ngrams import count_ngrams
+from ml.text.pretrained import load_tokenizer
+from ml.text.regimes import Regime
+from ml.text.reviews import LABELS, class_log_probabilities, read_labelled, share_out
+from ml.text.sentiment import SentimentModel
+from ml.text.sentiment_config import CANDIDATES, SentimentConfig
 
-CONFIG = SentimentConfig(min_reviews=10, epochs=1, max_tokens=16, threads=1, linear_margin=1.0)
+CONFIG = SentimentConfig(min_reviews=10, epochs=1, max_tokens=16, threads=1, candidates=("encoder",))
 WORDS = {"negative": "broke at once, terrible", "neutral": "okay, nothing special", "positive": "wonderful, love it"}
 CHINESE = {"negative": "质量太差了，退货", "neutral": "一般般，还可以", "positive": "非常好，很喜欢"}
 READ: dict[str, Any] = {"max_chars": 512, "threads": 1, "seed": 20}
@@ -40,10 +47,11 @@ def review(number: int, text: str | None, label: str | None, split: str | None) 
 def write(folder: Path, rows: list[dict[str, Any]]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     columns = "review_id varchar, product_id varchar, text varchar, text_hash varchar, label varchar, split varchar, reviewed_at timestamp"
+    columns += ", rating integer" if rows and "rating" in rows[0] else ""
     with duckdb.connect() as connection:
         connection.execute(f"create table reviews ({columns})")
         for row in rows:
-            connection.execute("insert into reviews values (?, ?, ?, ?, ?, ?, ?)", list(row.values()))
+            connection.execute(f"insert into reviews values ({', '.join('?' * len(row))})", list(row.values()))
         connection.execute(f"copy (select * from reviews order by review_id) to '{folder / 'reviews.parquet'}' (format parquet)")
     return folder
 
@@ -108,7 +116,7 @@ def test_going_on_learns_only_what_is_new_and_repeats_exactly(fitted: tuple[Path
     for other in (refitted, again):
         other.fit(features, EVERYTHING, features, warm_start=model)
     assert refitted.version == again.version != model.version
-    assert refitted.seen.num_rows == 60 and refitted.calibration == model.calibration
+    assert refitted.seen.num_rows == 60 and refitted.choices == model.choices
     idle = SentimentModel(CONFIG)
     idle.fit(features, BEFORE_TEST, features, warm_start=model)
     assert idle.version == model.version, "nothing new to learn leaves the model as it was"
@@ -163,12 +171,12 @@ def test_text_is_cleaned_before_it_is_read(tmp_path: Path) -> None:
     assert read_labelled(features, ["train"], max_chars=9, threads=1, seed=1).texts == ["a b cd"]
 
 
-def test_where_the_encoder_is_blind_the_linear_model_stands_in(tmp_path: Path) -> None:
+def test_what_the_encoder_cannot_read_goes_to_the_linear_model_and_saves_its_training(tmp_path: Path) -> None:
     features = write(tmp_path / "features", shop(CHINESE))
-    config = CONFIG.model_copy(update={"linear_margin": 0.02})
+    config = CONFIG.model_copy(update={"candidates": CANDIDATES})
     model = SentimentModel(config)
     model.fit(features, BEFORE_TEST, tmp_path)
-    assert isinstance(model.classifier, LinearClassifier) and model.classifier.vectorizer.analyzer == "char"
+    assert model.encoder is None and model.chosen == "linear"
     assert model.evaluate(features, "test", tmp_path).metrics[0].value == 1.0
     refitted = SentimentModel(config)
     refitted.fit(features, EVERYTHING, tmp_path, warm_start=model)
@@ -180,9 +188,119 @@ def test_where_the_encoder_is_blind_the_linear_model_stands_in(tmp_path: Path) -
     np.testing.assert_array_equal(loaded.score(list(CHINESE.values()))[1], [0, 1, 2])
 
 
+def test_one_shop_of_two_languages_asks_each_who_can_read_it(tmp_path: Path) -> None:
+    both = [row | {"review_id": f"zh{row['review_id']}"} for row in shop(CHINESE)] + shop()
+    model = SentimentModel(CONFIG)
+    model.fit(write(tmp_path, both), BEFORE_TEST, tmp_path)
+    assert model.encoder is not None and model.seen.num_rows == 36, "the encoder learned from the English half alone"
+    assert {reading: choice.candidate for reading, choice in model.choices.items()} == {
+        Reading.UNREAD: "linear",
+        Reading.FOREIGN: "encoder",
+        Reading.FLUENT: "encoder",
+    }
+    assert model.score(list(CHINESE.values()))[1].tolist() == [0, 1, 2]
+    asked = ["love it", *CHINESE.values(), "broke"]
+    np.testing.assert_array_equal(model.score(asked)[0][[0, 4]], model.score(["love it", "broke"])[0])
+
+
+def test_readings_of_a_text() -> None:
+    tokenizer = load_tokenizer("")
+    reader = Reader(tokenizer)
+    texts = [
+        "I have used these strings for years and they sound wonderful.",
+        "Produto chegou rapidamente, embalagem muito caprichada, recomendo.",
+        "质量太差了，退货",
+        "Очень доволен покупкой",
+        "👍👍 10/10 !!!",
+    ]
+    pieces = np.array([len(row) for row in tokenizer(texts)["input_ids"]])
+    assert reader.scripts == {"LATIN"}
+    assert [Reading(reading).name for reading in reader.readings(texts, pieces)] == ["FLUENT", "FOREIGN", "UNREAD", "UNREAD", "UNREAD"]
+    assert reader.is_known(texts).tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize("regime", get_args(Regime))
+def test_every_regime_trains_few_or_many_weights_goes_on_and_is_kept(regime: Regime, tmp_path: Path) -> None:
+    features = write(tmp_path / "features", shop())
+    config = CONFIG.model_copy(update={"regime": regime, "epochs": 12, "batch_size": 8, "learning_rate": 1e-3})
+    model = SentimentModel(config)
+    model.fit(features, BEFORE_TEST, tmp_path)
+    fresh = EncoderClassifier.pretrained("", 16, config.seed, regime=regime)
+    assert model.encoder is not None and model.encoder.weights() != fresh.weights()
+    texts = ["love it, wonderful", "terrible, broke at once"]
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    model.save(folder)
+    assert {file.suffix for file in folder.iterdir()} <= {".json", ".safetensors", ".parquet", ".txt", ".md"}
+    loaded = SentimentModel.load(folder)
+    assert loaded.version == model.version
+    np.testing.assert_array_equal(loaded.score(texts)[0], model.score(texts)[0])
+    later = SentimentModel(config)
+    later.fit(features, EVERYTHING, tmp_path, warm_start=loaded)
+    assert later.encoder is not None and later.seen.num_rows == 60 and later.version != model.version
+    if regime not in ("full", "head"):
+        with safe_open(folder / "adapter_model.safetensors", "np") as weights:
+            assert "word_embeddings" not in " ".join(weights.keys())
+
+
+def test_adapters_are_loaded_from_safetensors_alone(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"adapter_model\.safetensors"):
+        EncoderClassifier.load(tmp_path, "", 16, "lora", stars=False)
+
+
+def test_a_night_trains_on_no_more_tokens_than_it_can_afford() -> None:
+    rng = np.random.default_rng(3)
+    classes, lengths = rng.choice(3, size=5000, p=[0.04, 0.06, 0.9]), rng.integers(5, 129, size=5000)
+    counts = np.bincount(classes)
+    plan = plan_epochs(classes, lengths, 4, 10**9, seed=1)
+    assert all(np.isin(np.flatnonzero(classes == 0), rows).all() for rows in plan), "the rarest class is in every epoch"
+    shares = np.bincount(classes[plan[0]]) / np.bincount(classes[plan[0]]).sum()
+    assert shares[2] / shares[0] == pytest.approx(np.sqrt(counts[2] / counts[0]), rel=0.02)
+    assert shares[1] / shares[0] == pytest.approx(counts[1] / counts[0], rel=0.02), "a class not twice as large is there as a whole too"
+    positives = np.concatenate([rows[classes[rows] == 2] for rows in plan])
+    assert len(np.unique(positives)) == min(len(positives), counts[2]), "another part of the largest class in every epoch"
+    short = plan_epochs(classes, lengths, 4, 60_000, seed=1)
+    assert 0.9 * 60_000 < sum(lengths[rows].sum() for rows in short) < 1.1 * 60_000
+    assert all(np.array_equal(*pair) for pair in zip(short, plan_epochs(classes, lengths, 4, 60_000, seed=1), strict=True))
+    assert affordable_tokens(10, 2, 1000.0) == 1_200_000
+
+
+def test_stars_are_learned_where_they_agree_with_the_labels(tmp_path: Path) -> None:
+    stars = {"negative": 2, "neutral": 3, "positive": 4}
+    rows = [{**row, "rating": stars[row["label"]]} for row in shop()]
+    features = write(tmp_path, rows)
+    read = read_labelled(features, ["train"], **READ)
+    assert read.stars.tolist() == [stars[LABELS[label]] - 1 for label in read.labels]
+    assert read.targets(of_stars=True).tolist() == read.stars.tolist()
+    model = SentimentModel(CONFIG)
+    model.fit(features, BEFORE_TEST, tmp_path)
+    assert model.encoder is not None and model.encoder.of_stars
+    contradicted = write(tmp_path / "contradicted", [{**row, "rating": 5} for row in rows])
+    assert set(read_labelled(contradicted, ["train"], **READ).stars.tolist()) == {-1, 4}
+
+
+def test_classes_are_as_probable_as_their_stars() -> None:
+    stars = np.log([[0.1, 0.2, 0.3, 0.15, 0.25]])
+    np.testing.assert_allclose(np.exp(class_log_probabilities(stars)), [[0.3, 0.3, 0.4]])
+
+
 def test_two_classes_are_enough_for_the_linear_model() -> None:
-    model = LinearClassifier.fit(["bad bad", "awful bad", "good", "very good"], np.array([0, 0, 2, 2]), 100)
+    model = LinearClassifier.fit(["bad bad", "awful bad", "good", "very good"], np.array([0, 0, 2, 2]), 2.0)
     assert model.logits(["bad", "good"]).argmax(axis=1).tolist() == [0, 2]
+    assert model.shown.tolist() == [True, False, True]
+
+
+def test_n_grams_are_counted_text_by_text() -> None:
+    texts = ["Good good strings", "good strings", "", "质量好", "a\nb", "\ud800 broken"]
+    counts = count_ngrams(texts)
+    assert counts.shape[0] == 6 and counts[2].nnz == 0
+    for row, text in enumerate(texts):
+        assert (counts[row] != count_ngrams([text])).nnz == 0, "a text's features depend on nothing else"
+    assert (count_ngrams(["GOOD Strings"]) != counts[1]).nnz == 0
+    # 质, 量, 好, 质量, 量好, 质量好 and those with a blank before or after
+    assert counts[3].sum() >= 6 and counts[3].multiply(counts[0]).nnz == 0
+    # good, strings, good strings; pieces of 3 to 5 of ' good ' and ' strings '
+    assert counts[1].sum() == 3 + (4 + 3 + 2) + (7 + 6 + 5)
 
 
 def test_a_large_shop_is_sampled_by_class_and_by_age(tmp_path: Path) -> None:
@@ -208,24 +326,57 @@ def test_shares_fill_up() -> None:
     assert share_out({"negative": 2, "neutral": 10_000, "positive": 10_000}, 100) == {"negative": 1, "neutral": 50, "positive": 49}
 
 
-def test_weights_are_of_mean_one_and_follow_square_roots() -> None:
-    weights = square_root_weights(np.array([100, 400, 1600]))
-    assert weights[0] / weights[1] == pytest.approx(2) and weights[1] / weights[2] == pytest.approx(2)
-    assert (weights * [100, 400, 1600]).sum() / 2100 == pytest.approx(1)
+def world(reviews: int = 6000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of a linear and of a better classifier that err independently, and the truth, one class frequent."""
+    rng = np.random.default_rng(5)
+    truth = rng.choice(3, size=reviews, p=[0.1, 0.1, 0.8])
+    seen = [rng.normal(size=(reviews, 3)) + strength * np.eye(3)[truth] for strength in (1.2, 1.8)]
+    return np.stack([strength * each + np.log([0.1, 0.1, 0.8]) for strength, each in zip((1.2, 1.8), seen, strict=True)]), truth
 
 
 def test_calibration_mends_overconfidence_and_rare_classes() -> None:
-    rng = np.random.default_rng(5)
-    truth = rng.choice(3, size=6000, p=[0.1, 0.1, 0.8])
-    evidence = rng.normal(size=(6000, 3)) + 1.5 * np.eye(3)[truth]
-    logits = 1.5 * evidence + np.log([0.1, 0.1, 0.8])  # the Bayes-optimal log-odds of this world
-    overconfident = 4 * logits + np.array([0.0, 1.0, 0.0])
-    calibration = calibrate(overconfident[:3000], truth[:3000])
-    probabilities = calibration.probabilities(overconfident[3000:])
-    before = np.exp(overconfident[3000:] - np.logaddexp.reduce(overconfident[3000:], axis=1)[:, None])
-    assert expected_calibration_error(before, truth[3000:]) > 0.1 > 4 * expected_calibration_error(probabilities, truth[3000:])
+    logits, truth = world()
+    overconfident = 4 * logits[1:] + np.array([0.0, 1.0, 0.0])
+    one, shown = np.array([True]), np.ones(3, dtype=bool)
+    calibration = calibrate(overconfident[:, :3000], truth[:3000], one, shown)
+    probabilities = calibration.probabilities(overconfident[:, 3000:])
+    before = softmax(overconfident[0, 3000:], axis=1)
+    assert expected_calibration_error(before, truth[3000:]) > 0.06 > 4 * expected_calibration_error(probabilities, truth[3000:])
     decided, plain = calibration.decide(probabilities), probabilities.argmax(axis=1)
     assert macro_f1(decided, truth[3000:], 3) > macro_f1(plain, truth[3000:], 3)
+
+
+def test_a_class_that_training_did_not_show_is_never_decided_for() -> None:
+    logits, truth = world()
+    two = np.where(truth == 1, 2, truth)
+    calibration = calibrate(logits, two, np.array([True, True]), np.array([True, False, True]))
+    probabilities = calibration.probabilities(logits)
+    assert probabilities[:, 1].max() == 0 and set(calibration.decide(probabilities)) == {0, 2}
+
+
+def test_validation_chooses_the_blend_where_two_know_more_and_the_cheapest_where_one_is_blind() -> None:
+    logits, truth = world()
+    shown, half = np.ones(3, dtype=bool), slice(0, 3000)
+    choice, losses = choose(logits[:, half], truth[half], shown, CANDIDATES, 0.002)
+    assert choice.candidate == "blend" and losses["blend"] < losses["encoder"] < losses["linear"]
+    blind = np.stack([logits[0], np.random.default_rng(1).normal(size=logits[1].shape)])
+    assert choose(blind[:, half], truth[half], shown, ("encoder", "linear"), 0.002)[0].candidate == "linear"
+    assert choose(logits[:, :0], truth[:0], shown, CANDIDATES, 0.002)[0].candidate == "blend"
+
+
+def test_the_cascade_leaves_the_encoder_what_is_not_sure_and_costs_little() -> None:
+    logits, truth = world()
+    shown = np.ones(3, dtype=bool)
+    choice, _ = choose(logits[:, :3000], truth[:3000], shown, CANDIDATES, 0.002)
+    linear, encoder, labels = logits[0, 3000:], logits[1, 3000:], truth[3000:]
+    settled = choice.is_sure(linear)
+    always, _ = choose(logits[:, :3000], truth[:3000], shown, CANDIDATES, 0.0)
+    assert 0.2 < settled.mean() < 1 and always.is_sure(linear).mean() <= settled.mean()
+    with_cascade, without = (choice.read(linear, encoder, rows)[1] for rows in (settled, np.zeros(3000, dtype=bool)))
+    assert macro_f1(with_cascade, labels, 3) > macro_f1(without, labels, 3) - 0.01
+    garbage = np.where(settled[:, None], np.nan, encoder)
+    np.testing.assert_array_equal(choice.read(linear, garbage, settled)[1], with_cascade)
+    assert choose(logits[:, :200], truth[:200], shown, ("blend",), 1.0)[0].bound == NEVER_SURE, "too few to know where it is sure"
 
 
 def test_batches_hold_every_row_once_and_little_padding() -> None:
@@ -236,7 +387,9 @@ def test_batches_hold_every_row_once_and_little_padding() -> None:
     assert padded < 1.06 * lengths.sum()
 
 
-def test_scores_do_not_depend_on_the_order_of_texts() -> None:
+def test_a_text_has_the_same_score_whatever_is_scored_beside_it() -> None:
     classifier = EncoderClassifier.pretrained("", 16, seed=1)
     texts = ["short", "a somewhat longer text about strings", "mid length text"]
-    np.testing.assert_array_equal(classifier.logits(texts, 8)[::-1], classifier.logits(texts[::-1], 8))
+    together = classifier.logits(texts, threads=2)
+    for row, text in enumerate(texts):
+        np.testing.assert_array_equal(together[row], classifier.logits([text], threads=1)[0])

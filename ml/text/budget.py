@@ -1,0 +1,60 @@
+"""How much a night may train, counted in tokens and not by a clock: the same reviews and settings give the same model on a slow day too."""
+
+from __future__ import annotations
+
+import numpy as np
+
+WHOLE_UP_TO = 2  # times the rarest class
+
+
+def affordable_tokens(minutes: float, threads: int, tokens_per_second: float) -> int:
+    """Tokens that can be trained on once within `minutes` on `threads` cores of that pace."""
+    return int(60 * minutes * threads * tokens_per_second)
+
+
+def plan_epochs(classes: np.ndarray, lengths: np.ndarray, epochs: int, tokens: int, seed: int) -> list[np.ndarray]:
+    """Which rows each epoch shows, so that all epochs together show about `tokens` tokens at most.
+
+    An epoch holds the classes in proportion to the square roots of their sizes, half-way to balance, so that rare classes are heard
+    and their noisy labels not shouted. Where that is affordable the rarest class is in it as a whole, and so is one at most twice as
+    large; a larger class goes round, another part of it in every epoch, so that its reviews are shown about once in all while rare ones
+    are shown in every epoch.
+
+    Args:
+        classes: (n,) class of each row.
+        lengths: (n,) its tokens.
+        epochs: how many; each has its share of the tokens.
+        seed: seed of the order in which the reviews of a class go round.
+
+    Returns:
+        Sorted row numbers of each epoch.
+    """
+    counts = np.bincount(classes)
+    means = np.bincount(classes, weights=lengths) / np.maximum(counts, 1)
+    quotas = _quotas(counts, means, tokens / epochs)
+    rng = np.random.default_rng(seed)
+    queues = [_rounds(np.flatnonzero(classes == one), quota * epochs, rng) for one, quota in enumerate(quotas)]
+    return [
+        np.sort(np.concatenate([queue[epoch * quota : (epoch + 1) * quota] for queue, quota in zip(queues, quotas, strict=True)]))
+        for epoch in range(epochs)
+    ]
+
+
+def _quotas(counts: np.ndarray, means: np.ndarray, tokens: float) -> np.ndarray:
+    """(classes,) rows of each class in an epoch of at most `tokens` tokens, in proportion to the roots of the counts."""
+    rarest = counts[counts > 0].min()
+    most = np.sqrt(rarest)
+    roots = np.where(counts <= WHOLE_UP_TO * rarest, counts / most, np.sqrt(counts))
+    low, high = 0.0, float(most)
+    for _ in range(50):
+        middle = (low + high) / 2
+        fits = (np.minimum(counts, middle * roots) * means).sum() <= tokens
+        low, high = (middle, high) if fits else (low, middle)
+    return np.minimum(counts, np.ceil(high * roots)).astype(int)
+
+
+def _rounds(rows: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    """(length,) of the rows, each as often as any other but for one time, shuffled anew in every round."""
+    if not length:
+        return rows[:0]
+    return np.concatenate([rng.permutation(rows) for _ in range(-(-length // len(rows)))])[:length]

@@ -1,0 +1,106 @@
+"""Which classifier decides: the linear one, the encoder, or both; and where the linear one is sure enough to be asked alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from ml.text.calibration import Calibration, calibrate, held_out_probabilities, log_loss, macro_f1
+from ml.text.sentiment_config import CANDIDATES, Candidate
+
+# which of (linear, encoder) a candidate asks, the cheapest candidate first
+ASKED = {"linear": (True, False), "encoder": (False, True), "blend": (True, True)}
+BOUNDS = np.concatenate([np.arange(0.70, 0.95, 0.05), np.arange(0.95, 1.0, 0.005)]).round(3)
+NEVER_SURE = 2.0
+LEAST_TO_BE_SURE = 300  # validation reviews without which the encoder is always asked
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How reviews are decided from the logits of (linear, encoder).
+
+    Attributes:
+        candidate: who was chosen.
+        calibration: how the logits are read together.
+        alone: how the linear classifier's are read where it is asked alone.
+        bound: its probability from which it is; NEVER_SURE where the encoder is always asked.
+    """
+
+    candidate: Candidate
+    calibration: Calibration
+    alone: Calibration
+    bound: float
+
+    @property
+    def asks_encoder(self) -> bool:
+        return self.candidate != "linear"
+
+    def is_sure(self, linear: np.ndarray) -> np.ndarray:
+        """(n,) whether the (n, classes) logits of the linear classifier settle a review."""
+        if not self.asks_encoder:
+            return np.ones(len(linear), dtype=bool)
+        return np.asarray(self.alone.probabilities(_beside_nothing(linear)).max(axis=1) >= self.bound)
+
+    def read(self, linear: np.ndarray, encoder: np.ndarray, settled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, classes) probabilities and (n,) decided classes, from the linear logits alone where `settled`."""
+        alone, both = self.alone.probabilities(_beside_nothing(linear)), self.calibration.probabilities(np.stack([linear, encoder]))
+        return np.where(settled[:, None], alone, both), np.where(settled, self.alone.decide(alone), self.calibration.decide(both))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "candidate": self.candidate,
+            "calibration": self.calibration.to_json(),
+            "alone": self.alone.to_json(),
+            "bound": self.bound,
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Choice:
+        calibration, alone = Calibration.from_json(fields["calibration"]), Calibration.from_json(fields["alone"])
+        return cls(cast(Candidate, fields["candidate"]), calibration, alone, float(fields["bound"]))
+
+
+def choose(
+    logits: np.ndarray, labels: np.ndarray, shown: np.ndarray, candidates: tuple[Candidate, ...], loss: float
+) -> tuple[Choice, dict[Candidate, float]]:
+    """Choose by the log loss on validation reviews, each read by a calibration fitted to the others; ties go to the cheaper candidate.
+
+    Args:
+        logits: (2, n, classes) of (linear, encoder) on reviews neither was trained on.
+        labels: (n,)
+        shown: (classes,) whether training showed a class.
+        candidates: who may be chosen.
+        loss: macro-F1 that may be lost by asking the linear classifier alone where it is sure.
+
+    Returns:
+        The choice, and every candidate's log loss. Without reviews the costliest candidate is taken.
+    """
+    able = [name for name in CANDIDATES if name in candidates]
+    asked = {name: np.array(ASKED[name]) for name in able}
+    losses: dict[Candidate, float] = {}
+    if len(labels):
+        losses = {name: log_loss(held_out_probabilities(logits, labels, asked[name], shown), labels) for name in able}
+    best = min(able, key=lambda name: losses[name]) if losses else able[-1]
+    calibration = calibrate(logits, labels, asked[best], shown)
+    alone = calibrate(logits, labels, np.array(ASKED["linear"]), shown)
+    bound = _least_bound(logits, labels, calibration, alone, loss) if best == "blend" else NEVER_SURE
+    return Choice(best, calibration, alone, bound), losses
+
+
+def _least_bound(logits: np.ndarray, labels: np.ndarray, calibration: Calibration, alone: Calibration, loss: float) -> float:
+    """The least bound of which, and of all above it, the linear classifier's own decisions cost at most `loss` of macro-F1."""
+    if len(labels) < LEAST_TO_BE_SURE:
+        return NEVER_SURE
+    classes = logits.shape[2]
+    own = alone.probabilities(logits)
+    sure, lone, both = own.max(axis=1), alone.decide(own), calibration.decide(calibration.probabilities(logits))
+    least = macro_f1(both, labels, classes) - loss
+    good = [macro_f1(np.where(sure >= bound, lone, both), labels, classes) >= least for bound in BOUNDS]
+    from_here = np.logical_and.accumulate(good[::-1])[::-1]
+    return float(BOUNDS[np.argmax(from_here)]) if from_here.any() else NEVER_SURE
+
+
+def _beside_nothing(linear: np.ndarray) -> np.ndarray:
+    return np.stack([linear, np.zeros_like(linear)])

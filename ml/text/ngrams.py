@@ -1,0 +1,114 @@
+"""Texts as weighted n-grams of words and characters: hashed, sparse, and counted by array operations alone.
+
+Every stretch of a text has the polynomial hash of its code points (Karp and Rabin, "Efficient randomized pattern-matching algorithms",
+1987), read off one running sum over all texts; n-grams are folded into a fixed number of buckets (Weinberger et al., "Feature hashing for
+large scale multitask learning", 2009). No vocabulary is kept, and a text's features depend on nothing but itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+BUCKETS = 1 << 21
+CHARS_AT_ONCE = 2_000_000
+
+WORDS_IN_A_ROW = (1, 2)
+CHARS_WITHIN_WORDS = (3, 4, 5)  # where words are written apart
+CHARS_ANYWHERE = (1, 2, 3)  # Chinese, Japanese, Thai
+APART = (2, 3)  # characters from one to the other in a pair with a gap, there
+UNSPACED_SHARE = 0.2
+
+_END, _BLANK = 10, 32
+_UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0x20000, 0x3FFFF))
+_BASE = np.uint64(0x9E3779B97F4A7C15)
+_BASE_INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 1 << 64))
+_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
+_MIX = np.uint64(0xFF51AFD7ED558CCD)
+
+
+def count_ngrams(texts: Sequence[str]) -> sparse.csr_matrix:
+    """(n, BUCKETS) float32 counts of the n-grams of n texts, upper and lower case alike.
+
+    Words and pairs of words, with the pieces of 3 to 5 characters that lie within a word and its blanks; in texts whose letters belong
+    to scripts without blanks, all pieces of 1 to 3 characters instead, and pairs of characters with one or two others between them.
+    """
+    if not texts:
+        return sparse.csr_matrix((0, BUCKETS), dtype=np.float32)
+    ends = np.cumsum([len(text) for text in texts])
+    cuts = np.unique(np.searchsorted(ends, np.arange(0, ends[-1] + 1, CHARS_AT_ONCE)))
+    edges = [*cuts.tolist(), len(texts)]
+    parts = [_count(texts[first:last]) for first, last in itertools.pairwise(edges) if last > first]
+    return sparse.vstack(parts, format="csr")
+
+
+def _count(texts: Sequence[str]) -> sparse.csr_matrix:
+    joined = "".join([" " + text.lower().replace("\n", " ") + " \n" for text in texts])
+    codes = np.frombuffer(joined.encode("utf-32-le", "replace"), np.uint32)
+    kinds, place = np.unique(codes, return_inverse=True)
+    is_end, is_blank, is_word = codes == _END, (codes == _BLANK) | (codes == _END), np.array([chr(kind).isalnum() for kind in kinds])[place]
+    document = np.cumsum(is_end) - is_end
+    unspaced_kind = np.logical_or.reduce([(kinds >= low) & (kinds <= high) for low, high in _UNSPACED])
+    unspaced_letters = np.bincount(document, weights=unspaced_kind[place], minlength=len(texts))
+    unspaced = unspaced_letters > UNSPACED_SHARE * np.bincount(document, weights=is_word, minlength=len(texts))
+
+    powers = _powers(len(codes))
+    sums = np.zeros(len(codes) + 1, np.uint64)
+    np.cumsum((codes.astype(np.uint64) + np.uint64(1)) * powers, out=sums[1:])
+    back = _powers(len(codes), _BASE_INVERSE)
+
+    def hashes(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """(m,) uint64 hashes of the stretches [first, last)."""
+        return (sums[last] - sums[first]) * back[first]
+
+    rows, keys = [], []
+
+    def add(documents: np.ndarray, found: np.ndarray, salt: int) -> None:
+        rows.append(documents)
+        keys.append((found + np.uint64(salt)) * _MIX >> np.uint64(64 - 21))
+
+    edge = np.flatnonzero(np.diff(is_word.astype(np.int8)))  # a text begins and ends with a blank
+    begins, stops = edge[::2] + 1, edge[1::2] + 1
+    spaced_words = ~unspaced[document[begins]]
+    begins, stops = begins[spaced_words], stops[spaced_words]
+    of_words, in_document = hashes(begins, stops), document[begins]
+    add(in_document, of_words, 1)
+    together = in_document[1:] == in_document[:-1]
+    add(in_document[1:][together], (of_words[:-1] * _SECOND + of_words[1:])[together], 2)
+
+    blanks_before, ends_before = (np.concatenate([[0], np.cumsum(kind)]) for kind in (is_blank, is_end))
+    for lengths, of_texts, within in ((CHARS_WITHIN_WORDS, ~unspaced, True), (CHARS_ANYWHERE, unspaced, False)):
+        wanted = np.flatnonzero(of_texts[document])
+        for length in lengths:
+            first = wanted[wanted + length <= len(codes)]
+            fits = ends_before[first + length] == ends_before[first]
+            if within:
+                fits &= blanks_before[first + length - 1] == blanks_before[first + 1]
+            else:
+                fits &= ~(is_blank[first] & is_blank[first + length - 1])
+            first = first[fits]
+            add(document[first], hashes(first, first + length), 10 + length)
+
+    wanted = np.flatnonzero(unspaced[document])
+    letters = (codes.astype(np.uint64) + np.uint64(1)) * _BASE
+    for apart in APART:
+        first = wanted[wanted + apart < len(codes)]
+        first = first[ends_before[first + apart + 1] == ends_before[first]]
+        add(document[first], letters[first] * _SECOND + letters[first + apart], 20 + apart)
+
+    row, key = np.concatenate(rows), np.concatenate(keys)
+    both, count = np.unique(row.astype(np.int64) * BUCKETS + key.astype(np.int64), return_counts=True)
+    bounds = np.searchsorted(both, np.arange(len(texts) + 1) * BUCKETS)
+    return sparse.csr_matrix(
+        (count.astype(np.float32), (both % BUCKETS).astype(np.int32), bounds.astype(np.int32)), shape=(len(texts), BUCKETS)
+    )
+
+
+def _powers(count: int, base: np.uint64 = _BASE) -> np.ndarray:
+    """(count,) base ** i modulo 2 ** 64."""
+    factors = np.full(count, base)
+    factors[:1] = 1
+    return np.cumprod(factors)
