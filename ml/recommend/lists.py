@@ -121,9 +121,9 @@ def _batch(snapshot: Snapshot, scorer: Scorer, reasons: Reasons, block: _Block, 
     products = ranked.products[shown]
     parts = ranked.parts[shown]
     part = parts.argmax(axis=1)
-    for number, candidate in enumerate(scorer.candidates):  # whoever else speaks for it, what was bought before is bought again
+    for column, candidate in enumerate(scorer.candidates):  # whoever else speaks for it, what was bought before is bought again
         if candidate.strategy == "buy_again":
-            part[parts[:, number] > 0] = number
+            part[parts[:, column] > 0] = column
     contributed = parts[np.arange(len(part)), part] > 0
     strategies = np.array([candidate.strategy for candidate in scorer.candidates], dtype=object)[part]
     strategies[~contributed] = "popular"
