@@ -143,7 +143,8 @@ class Night(BaseModel):
         """Time a step and keep what it notes down: appends one line to steps.jsonl, also when the step fails.
 
         Yields a dictionary for the step's own figures (rows read, say). Line: step, status ('done' or 'failed'),
-        started_at, seconds, peak_mb (of this process and its largest child), notes, and problem, next_step when it failed.
+        started_at, seconds, peak_mb (of this process, its largest child and, where the notes have a peak_mb, a process that goes on
+        working for others), notes, and problem, next_step when it failed.
 
         Raises:
             NightOvertaken: another night was opened for this shop meanwhile; writing on would mix the two.
@@ -167,7 +168,7 @@ class Night(BaseModel):
         finally:
             line["seconds"] = round(time.perf_counter() - began, 3)
             peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-            line["peak_mb"] = round(max(peaks) / 1024)
+            line["peak_mb"] = max(round(max(peaks) / 1024), notes.get("peak_mb", 0))
             line["notes"] = notes
             with (self.folder / "steps.jsonl").open("a") as steps:
                 steps.write(json.dumps(line, default=str) + "\n")

@@ -1,8 +1,7 @@
 """A process of its own for dbt, which holds the warehouse's lock for as long as it lives, and sees stale data the second time.
 
 Loading dbt takes longer than what it does for a small shop. So one process, `python -m include.run_dbt <parent>`, loads it and never
-runs it: for each task it reads (a line of JSON) it forks a child, which does, and answers with the child's exit status. It ends with
-its parent.
+runs it: for each task it reads (a line of JSON) it forks a child, which does, and answers with how that ended. It ends with its parent.
 """
 
 from __future__ import annotations
@@ -34,10 +33,12 @@ class Outcome:
     Attributes:
         status: 0 where all commands did what they should, 1 where a model or test failed, 2 where dbt could not go on.
         output: what it said.
+        peak_mb: most memory its process took, megabytes.
     """
 
     status: int
     output: str
+    peak_mb: int
 
 
 # ---- the side that asks ----------------------------------------------------------------------------------------------
@@ -60,16 +61,16 @@ def run_commands(options: list[str], commands: list[list[str]], results: Path, e
         try:
             _loaded.stdin.write(json.dumps(task | {"environment": dict(os.environ) | dict(environment)}) + "\n")
             _loaded.stdin.flush()
-            status = int(_loaded.stdout.readline() or 2)
+            status, peak_mb = json.loads(_loaded.stdout.readline() or "[2, 0]")
         except BaseException:
             _loaded.kill()
             raise
-        return Outcome(status, output.read())
+        return Outcome(status, output.read(), peak_mb)
 
 
 # ---- the process that has dbt loaded ---------------------------------------------------------------------------------
 def serve(parent: int) -> None:
-    """Fork a child for every task on standard input, and write its exit status to standard output."""
+    """Fork a child for every task on standard input, and write its exit status and its peak memory (MB) to standard output."""
     _die_with(parent)
     gc.disable()
     import dbt.adapters.duckdb.connections
@@ -84,8 +85,9 @@ def serve(parent: int) -> None:
         if child == 0:
             _die_with(here)
             os._exit(_do(json.loads(line)))
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        sys.stdout.write(f"{status if status >= 0 else 2}\n")
+        _, ended, used = os.wait4(child, 0)
+        status = os.waitstatus_to_exitcode(ended)
+        sys.stdout.write(json.dumps([status if status >= 0 else 2, round(used.ru_maxrss / 1024)]) + "\n")
         sys.stdout.flush()
 
 

@@ -73,6 +73,7 @@ def build(night: Night, stage: Stage) -> None:
 
         began = time.perf_counter()
         outcome = run_dbt(night, commands, plan["rebuild_from"])
+        notes["peak_mb"] = outcome.peak_mb
         results = _results(work / "run_results.json")
         if outcome.status != 0:
             raise _failure(stage, outcome, results)
