@@ -332,7 +332,7 @@ class SentimentModel(NightlyModel):
         if self.encoder is None:
             return np.full(len(texts), Reading.UNREAD), tokens
         known = self.reader.is_known(texts)
-        wanted = np.flatnonzero(known if doubted is None else known & doubted)
+        wanted = np.flatnonzero(known if doubted is None else known & doubted).tolist()
         for row, ids in zip(wanted, self.encoder.tokenize([texts[row] for row in wanted]), strict=True):
             tokens[row] = ids
         return self.reader.readings(texts, np.array([len(row) for row in tokens])), tokens
