@@ -122,13 +122,14 @@ def _best_handicaps(probabilities: np.ndarray, shown: np.ndarray) -> np.ndarray:
         for label in np.flatnonzero(shown & (np.arange(len(shown)) != frequent)):
             tried = np.repeat(handicaps[None], len(HANDICAPS), axis=0)
             tried[:, label] = HANDICAPS
-            handicaps = tried[int(np.argmax([_expected_macro_f1(probabilities, (own + each).argmax(axis=1), shown) for each in tried]))]
+            handicaps = tried[int(np.argmax([expected_macro_f1(probabilities, (own + each).argmax(axis=1), shown) for each in tried]))]
         if np.array_equal(before, handicaps):
             break
     return handicaps
 
 
-def _expected_macro_f1(probabilities: np.ndarray, decided: np.ndarray, shown: np.ndarray) -> float:
+def expected_macro_f1(probabilities: np.ndarray, decided: np.ndarray, shown: np.ndarray) -> float:
+    """Macro-F1 over the classes `shown` that (n,) decisions may expect where labels are as (n, classes) probabilities say."""
     rows, classes = np.arange(len(decided)), len(shown)
     hits = np.bincount(decided, weights=probabilities[rows, decided], minlength=classes)
     support = np.bincount(decided, minlength=classes) + probabilities.sum(axis=0)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ml.text.calibration import Calibration, calibrate, held_out_probabilities, log_loss, macro_f1
+from ml.text.calibration import Calibration, calibrate, expected_macro_f1, held_out_probabilities, log_loss
 from ml.text.sentiment_config import CANDIDATES, Candidate
 
 # which of (linear, encoder) a candidate asks, the cheapest candidate first
@@ -85,19 +85,21 @@ def choose(
     best = min(able, key=lambda name: losses[name]) if losses else able[-1]
     calibration = calibrate(logits, labels, asked[best], shown)
     alone = calibrate(logits, labels, np.array(ASKED["linear"]), shown)
-    bound = _least_bound(logits, labels, calibration, alone, loss) if best == "blend" else NEVER_SURE
+    bound = _least_bound(logits, shown, calibration, alone, loss) if best == "blend" else NEVER_SURE
     return Choice(best, calibration, alone, bound), losses
 
 
-def _least_bound(logits: np.ndarray, labels: np.ndarray, calibration: Calibration, alone: Calibration, loss: float) -> float:
-    """The least bound of which, and of all above it, the linear classifier's own decisions cost at most `loss` of macro-F1."""
-    if len(labels) < LEAST_TO_BE_SURE:
+def _least_bound(logits: np.ndarray, shown: np.ndarray, calibration: Calibration, alone: Calibration, loss: float) -> float:
+    """The least bound of which, and of all above it, the linear classifier's own decisions are expected to cost at most `loss` of macro-F1.
+
+    Expected by the probabilities of the blend, which are calibrated: with few reviews of a rare class the labels' luck would decide.
+    """
+    if logits.shape[1] < LEAST_TO_BE_SURE:
         return NEVER_SURE
-    classes = logits.shape[2]
-    own = alone.probabilities(logits)
-    sure, lone, both = own.max(axis=1), alone.decide(own), calibration.decide(calibration.probabilities(logits))
-    least = macro_f1(both, labels, classes) - loss
-    good = [macro_f1(np.where(sure >= bound, lone, both), labels, classes) >= least for bound in BOUNDS]
+    own, probabilities = alone.probabilities(logits), calibration.probabilities(logits)
+    sure, lone, both = own.max(axis=1), alone.decide(own), calibration.decide(probabilities)
+    least = expected_macro_f1(probabilities, both, shown) - loss
+    good = [expected_macro_f1(probabilities, np.where(sure >= bound, lone, both), shown) >= least for bound in BOUNDS]
     from_here = np.logical_and.accumulate(good[::-1])[::-1]
     return float(BOUNDS[np.argmax(from_here)]) if from_here.any() else NEVER_SURE
 

@@ -20,7 +20,7 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from ml.text.calibration import held_out_probabilities, log_loss
-from ml.text.ngrams import BUCKETS, count_ngrams
+from ml.text.ngrams import BUCKETS, count_in_parts, count_ngrams
 from ml.text.reviews import LABELS, Reviews
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class LinearClassifier:
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """(n, classes) float64 logits over LABELS, before calibration; about -1e4 for a class that training did not show."""
-        return self._logits_of(count_ngrams(texts))
+        return np.concatenate([np.zeros((0, len(LABELS))), *(self._logits_of(part) for part in count_in_parts(texts))])
 
     def _logits_of(self, counts: sparse.csr_matrix) -> np.ndarray:
         return np.asarray(self._weights_of(counts) @ self.coefficients.T, dtype=np.float64) + self.intercepts

@@ -8,13 +8,13 @@ large scale multitask learning", 2009). No vocabulary is kept, and a text's feat
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
 
 BUCKETS = 1 << 21
-CHARS_AT_ONCE = 2_000_000
+CHARS_AT_ONCE = 1_000_000
 
 WORDS_IN_A_ROW = (1, 2)
 CHARS_WITHIN_WORDS = (3, 4, 5)  # where words are written apart
@@ -36,13 +36,17 @@ def count_ngrams(texts: Sequence[str]) -> sparse.csr_matrix:
     Words and pairs of words, with the pieces of 3 to 5 characters that lie within a word and its blanks; in texts whose letters belong
     to scripts without blanks, all pieces of 1 to 3 characters instead, and pairs of characters with one or two others between them.
     """
-    if not texts:
-        return sparse.csr_matrix((0, BUCKETS), dtype=np.float32)
-    ends = np.cumsum([len(text) for text in texts])
-    cuts = np.unique(np.searchsorted(ends, np.arange(0, ends[-1] + 1, CHARS_AT_ONCE)))
-    edges = [*cuts.tolist(), len(texts)]
-    parts = [_count(texts[first:last]) for first, last in itertools.pairwise(edges) if last > first]
-    return sparse.vstack(parts, format="csr")
+    return sparse.vstack([sparse.csr_matrix((0, BUCKETS), dtype=np.float32), *count_in_parts(texts)], format="csr")
+
+
+def count_in_parts(texts: Sequence[str]) -> Iterator[sparse.csr_matrix]:
+    """The same, part after part of the texts, each of about a million characters."""
+    ends = np.cumsum([len(text) + 1 for text in texts])
+    part = ends // CHARS_AT_ONCE
+    edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(texts)]
+    for first, last in itertools.pairwise(edges):
+        if last > first:
+            yield _count(texts[first:last])
 
 
 def _count(texts: Sequence[str]) -> sparse.csr_matrix:

@@ -92,7 +92,7 @@ class SentimentModel(NightlyModel):
 
         For BEFORE_TEST the weights see the training rows and the validation rows choose; then the linear model is fitted to both. For
         EVERYTHING the weights go on from `warm_start` over the rows it has not seen, and its choices stay; without `warm_start`,
-        BEFORE_TEST comes first.
+        BEFORE_TEST comes first. An earlier model that asks no encoder gives every night's encoder a new try.
         """
         torch.set_num_threads(self.config.threads)
         if warm_start is not None and any(
@@ -110,7 +110,7 @@ class SentimentModel(NightlyModel):
             self.choices, self.chosen = judged.choices, judged.chosen
             return
         validation = self._read(features, ["validation"])
-        if warm_start is None:
+        if warm_start is None or warm_start.encoder is None:  # without an encoder there is nothing to go on from
             self._start(features, validation)
         else:
             self._go_on(features, ["train"], warm_start)
@@ -203,7 +203,8 @@ class SentimentModel(NightlyModel):
         The encoder is asked about those that it can read and the linear model is not sure of; its logits of others are not looked at.
         """
         linear = self.linear.logits(texts)
-        readings, tokens = self.readings(texts)
+        sure_either_way = np.logical_and(*(self.choices[reading].is_sure(linear) for reading in (Reading.FOREIGN, Reading.FLUENT)))
+        readings, tokens = self.readings(texts, ~sure_either_way)
         settled = np.ones(len(texts), dtype=bool)
         for reading, choice in self.choices.items():
             rows = np.flatnonzero(readings == reading)
@@ -322,13 +323,17 @@ class SentimentModel(NightlyModel):
         """Those whose script the encoder knows."""
         return reviews.rows(np.flatnonzero(self.reader.is_known(reviews.texts)))
 
-    def readings(self, texts: Sequence[str]) -> tuple[np.ndarray, list[list[int]]]:
-        """(n,) Reading of n texts, and the tokens of those that the encoder can read, [] for others."""
+    def readings(self, texts: Sequence[str], doubted: np.ndarray | None = None) -> tuple[np.ndarray, list[list[int]]]:
+        """(n,) Reading of n texts, and the tokens of those that the encoder can read, [] for others.
+
+        Of texts that are not `doubted`, (n,) bool, none is cut into tokens; one in a known script passes for fluent.
+        """
         tokens: list[list[int]] = [[] for _ in texts]
         if self.encoder is None:
             return np.full(len(texts), Reading.UNREAD), tokens
-        known = np.flatnonzero(self.reader.is_known(texts))
-        for row, ids in zip(known, self.encoder.tokenize([texts[row] for row in known]), strict=True):
+        known = self.reader.is_known(texts)
+        wanted = np.flatnonzero(known if doubted is None else known & doubted).tolist()
+        for row, ids in zip(wanted, self.encoder.tokenize([texts[row] for row in wanted]), strict=True):
             tokens[row] = ids
         return self.reader.readings(texts, np.array([len(row) for row in tokens])), tokens
 

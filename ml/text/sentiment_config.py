@@ -45,7 +45,7 @@ class SentimentConfig(BaseModel):
         0.2, ge=0, le=1, description="Share of texts in a script the encoder knows, below which the encoder is not trained at all."
     )
     cascade_loss: float = Field(
-        0.002, ge=0, le=1, description="Macro-F1 on validation that may be lost by not asking the encoder where the linear model is sure."
+        0.003, ge=0, le=1, description="Macro-F1 expected to be lost where the linear model is sure and the encoder not asked."
     )
 
     @property

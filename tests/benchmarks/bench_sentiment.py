@@ -52,8 +52,8 @@ REGIME_LEARNING_RATE = 1e-3  # small additions learn at a higher rate than whole
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reviews", type=Path)
-    parser.add_argument("--text", default="summary,reviewText", help="column of the text, or several with commas between them")
-    parser.add_argument("--label", default="overall", help="column of the stars or classes")
+    parser.add_argument("--text", required=True, help="column of the text, or several with commas between them")
+    parser.add_argument("--label", required=True, help="column of the stars or classes")
     parser.add_argument("--time", help="column of the moment")
     parser.add_argument("--minutes", type=float, help="minutes a night may train; default: the setting")
     parser.add_argument("--speed", action="store_true", help="measure transformers' pipeline too")
