@@ -1,8 +1,30 @@
-with texts as (
+with visible as (
     select
         *,
-        {{ join_texts(['title', 'text']) }} as full_text
+        {{ visible_text(join_texts(['title', 'text'])) }} as full_text
     from {{ ref('stg_reviews') }}
+),
+
+-- Personal data are masked step by step, so that no expression is made twice.
+without_accounts as (
+    select
+        * exclude (full_text),
+        {{ mask_ibans('full_text') }} as full_text
+    from visible
+),
+
+without_cards as (
+    select
+        * exclude (full_text),
+        {{ mask_cards('full_text') }} as full_text
+    from without_accounts
+),
+
+texts as (
+    select
+        * exclude (full_text),
+        trim({{ mask_forms('full_text') }}) as full_text
+    from without_cards
 ),
 
 -- Who gave no consent trains no model: the review is read, its stars are not.
