@@ -25,6 +25,8 @@ SORTED_BY = {
     "trending_products": "category, rank",
     "review_sentiment": "review_id",
     "product_sentiment": "product_id",
+    "sentiment_alerts": "product_id, raised_at",
+    "suspect_reviews": "review_id, reason",
     "customer_profiles": "customer_id",
     "model_metrics": "model, role, split, metric",
     "quality_results": "suite, table_name, expectation",

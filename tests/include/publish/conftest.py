@@ -19,6 +19,8 @@ SERVING = {
     "bought_together": "SELECT 'p1' AS product_id, 1 AS rank, 'p2' AS bought_product_id, 0.5 AS score",
     "trending_products": "SELECT 'all' AS category, 1 AS rank, 'p2' AS product_id, 2.5 AS score",
     "review_sentiment": "SELECT 'r1' AS review_id, 'p1' AS product_id, 'positive' AS sentiment, 0.9 AS score",
+    "sentiment_alerts": "SELECT 'p1' AS product_id, TIMESTAMP '2026-01-01' AS raised_at",
+    "suspect_reviews": "SELECT 'r1' AS review_id, 'copy' AS reason",
     "product_sentiment": "SELECT 'p1' AS product_id, 1 AS reviews, 0.9 AS mean_score",
     "customer_profiles": "SELECT 'c1' AS customer_id, 'new' AS segment",
     "model_metrics": "SELECT 'recommender' AS model, 'champion' AS role, 'ndcg@10' AS metric, 0.1 AS value, 'test' AS split",
