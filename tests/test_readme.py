@@ -43,6 +43,9 @@ OUTPUT_TABLES = {
     "suspect_reviews": """
         review_id VARCHAR, reason VARCHAR, product_id VARCHAR, customer_id VARCHAR, reviewed_at TIMESTAMP, reviews BIGINT,
         like_review_id VARCHAR, weight DOUBLE, release_id VARCHAR""",
+    "product_aspects": """
+        product_id VARCHAR, aspect VARCHAR, mentions BIGINT, score DOUBLE, positive BIGINT, negative BIGINT, example VARCHAR,
+        example_review_id VARCHAR, release_id VARCHAR""",
     "customer_profiles": """
         customer_id VARCHAR, segment VARCHAR, recency_days DOUBLE, frequency BIGINT, monetary DECIMAL(18,2), top_category VARCHAR,
         interests VARCHAR, last_seen_at TIMESTAMP, churn_probability DOUBLE, next_purchase_days DOUBLE, release_id VARCHAR""",
@@ -58,6 +61,7 @@ OUTPUT_TABLES = {
 # Of these a good night may find none: trends, alerts, failed checks, what belongs to one certain product in a tiny shop.
 MAY_BE_EMPTY = (
     "bought_together",
+    "product_aspects",
     "trending_products",
     "product_sentiment",
     "quality_results",

@@ -26,6 +26,7 @@ SORTED_BY = {
     "review_sentiment": "review_id",
     "product_sentiment": "product_id",
     "sentiment_alerts": "product_id, raised_at",
+    "product_aspects": "product_id, aspect",
     "suspect_reviews": "review_id, reason",
     "customer_profiles": "customer_id",
     "model_metrics": "model, role, split, metric",

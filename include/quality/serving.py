@@ -26,6 +26,7 @@ TABLES = (
     "recommendations_by_category",
     "sentiment_alerts",
     "suspect_reviews",
+    "product_aspects",
 )
 MIN_COVERAGE = 0.05  # share of the catalogue that the lists show
 MIN_OVERLAP = 0.2  # mean share of a list that was in the same customer's list yesterday
@@ -67,6 +68,7 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
         _product_sentiment(),
         _sentiment_alerts(night),
         _suspect_reviews(),
+        _product_aspects(),
         _customer_profiles(),
         _model_metrics(),
         _quality_results(),
@@ -379,6 +381,17 @@ def _suspect_reviews() -> TableChecks:
     checks.between("weight", 0, 1)
     checks.none_where("reviews_known", "stop", "review_id NOT IN (SELECT review_id FROM gate.known_reviews)")
     checks.none_where("copies_name_what_they_copy", "stop", "contains(reason, 'copy') AND like_review_id IS NULL", "like_review_id")
+    return checks
+
+
+def _product_aspects() -> TableChecks:
+    checks = _table("product_aspects", "product_id", "aspect")
+    checks.unique_key()
+    for column in ("product_id", "aspect", "mentions", "score", "positive", "negative", "example", "example_review_id"):
+        checks.not_null(column)
+    checks.between("score", -1, 1)
+    checks.none_where("mentions_hold_praise_and_blame", "stop", "positive + negative > mentions", "mentions", "positive", "negative")
+    checks.none_where("examples_known", "stop", "example_review_id NOT IN (SELECT review_id FROM gate.known_reviews)", "example_review_id")
     return checks
 
 

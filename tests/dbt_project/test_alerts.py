@@ -46,6 +46,7 @@ def build(night: Night, reviews: pa.Table) -> list[Row]:
     """What the night's transforming and aggregating leave: product, whether its alert is open, why it was cleared."""
     night.features.mkdir(parents=True, exist_ok=True)
     night.predictions.mkdir(parents=True, exist_ok=True)
+    (night.folder / "collected.json").write_text('{"inputs_digest": ""}')
     with duckdb.connect() as con:
         con.register("made", reviews)
         ids = "'r' || row_number() OVER () AS review_id"

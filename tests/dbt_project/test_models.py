@@ -60,6 +60,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "bought_together": 0,
         "customer_profiles": 0,
         "model_metrics": 0,
+        "product_aspects": 0,
         "product_sentiment": 0,
         "quality_results": 0,
         "recommendations": 0,

@@ -96,6 +96,9 @@ SERVING = {
         SELECT 'p3' AS product_id, {now} - n * INTERVAL 2 DAY AS raised_at, 0.5::DOUBLE AS score_before, -0.1::DOUBLE AS score_then,
             CASE WHEN n > 1 THEN {now} - INTERVAL 3 DAY END AS cleared_at, CASE WHEN n > 1 THEN 'recovered' END AS cleared_because
         FROM range(1, 3) t(n)""",
+    "product_aspects": """
+        SELECT 'p' || i AS product_id, 'lid' AS aspect, 4::BIGINT AS mentions, 0.5::DOUBLE AS score, 3::BIGINT AS positive,
+            1::BIGINT AS negative, 'The lid fits.' AS example, 'r1' AS example_review_id FROM range(5) t(i)""",
     "suspect_reviews": """
         SELECT 'r' || i AS review_id, 'copy' AS reason, 'r0' AS like_review_id, 0.25::DOUBLE AS weight FROM range(1, 4) t(i)""",
     "customer_profiles": """

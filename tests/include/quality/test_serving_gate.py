@@ -103,6 +103,7 @@ def test_faults_in_the_other_tables(night: Night) -> None:
         "UPDATE serving.sentiment_alerts SET cleared_at = cleared_at + INTERVAL 9 DAY WHERE cleared_at IS NOT NULL",
         "INSERT INTO serving.sentiment_alerts SELECT * REPLACE (raised_at - INTERVAL 1 DAY AS raised_at, 0.6 AS score_then)"
         " FROM serving.sentiment_alerts WHERE cleared_at IS NULL",
+        "UPDATE serving.product_aspects SET positive = 4, example_review_id = 'unheard of' WHERE product_id = 'p1'",
         "UPDATE serving.suspect_reviews SET weight = 2, like_review_id = NULL WHERE review_id = 'r1'",
         "UPDATE serving.suspect_reviews SET review_id = 'unheard of' WHERE review_id = 'r2'",
         "DELETE FROM serving.customer_profiles WHERE customer_id = 'c11'",
@@ -143,6 +144,8 @@ def test_faults_in_the_other_tables(night: Night) -> None:
         "sentiment_alerts.falls_only": "stop",
         "sentiment_alerts.nothing_after_as_of": "stop",
         "sentiment_alerts.one_open_alert_a_product": "stop",
+        "product_aspects.mentions_hold_praise_and_blame": "stop",
+        "product_aspects.examples_known": "stop",
         "suspect_reviews.weight_between_0_and_1": "stop",
         "suspect_reviews.copies_name_what_they_copy": "stop",
         "suspect_reviews.reviews_known": "stop",
