@@ -123,6 +123,12 @@ class Settings(BaseSettings):
         0.1, ge=0, le=2, description="Fall of a product's recent mean score below its earlier mean worth an alert, if beyond chance."
     )
     sentiment_half_life_days: float = Field(365, gt=0, le=36500, description="Age at which a review counts half in a product's mean score.")
+    least_sentiment: float = Field(
+        -1, ge=-1, le=1, description="Mean score of its reviews below which a product is not recommended; at -1 none is kept out."
+    )
+    least_sentiment_reviews: int = Field(
+        10, ge=1, le=1_000_000, description="Reviews below which a product is not kept out for their score."
+    )
     suspect_weight: float = Field(
         0.25, ge=0, le=1, description="What a suspect review (a copy, of a burst, of a devotee) counts beside another's 1."
     )

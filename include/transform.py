@@ -34,7 +34,7 @@ _BEGINNING = "1970-01-01 00:00:00"
 _VARIABLES = (
     "source", "session_gap_minutes", "event_weights", "half_life_days", "max_sequence_length", "repeatable_share", "test_days",
     "validation_days", "min_test_share", "review_test_share", "sentiment_alert_drop", "sentiment_alert_fdr",
-    "sentiment_recent_days", "sentiment_half_life_days", "suspect_weight",
+    "sentiment_recent_days", "sentiment_half_life_days", "suspect_weight", "least_sentiment", "least_sentiment_reviews",
     "list_length", "similar_length",
     "max_of_category", "max_of_brand", "own_brands", "max_of_own_brands",
 )  # fmt: skip

@@ -87,6 +87,9 @@ def _open_tables(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
     for name in TABLES:
         connection.execute(f"CREATE OR REPLACE VIEW gate.{name} AS SELECT * FROM warehouse.serving.{name}")
     open_features(connection, night, ("customers", "products", "owned", "dismissed", "rules", "reviews"), prefix="known_")
+    if (night.features / "sentiment_rules.parquet").is_file():
+        files = ", ".join(path_literal(night.features / f"{name}.parquet") for name in ("rules", "sentiment_rules"))
+        connection.execute(f"CREATE OR REPLACE VIEW gate.known_rules AS SELECT * FROM read_parquet([{files}])")
 
 
 def _open_lists(connection: duckdb.DuckDBPyConnection, night: Night) -> bool:

@@ -41,7 +41,7 @@ YEAR_OLD = {
     "NIGHTSHELF_DEMO_DAYS": "365",
     "NIGHTSHELF_SENTIMENT_MIN_REVIEWS": "10000000",
 }
-LEARNING = ("learn_sentiment", "learn_recommender")
+LEARNING = ("learn_sentiment", "learn_aspects", "learn_recommender")
 
 
 def run_night(home: Path, night: dict[str, str], shop: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "rules",
         "segments",
         "sentiment_alerts",
+        "sentiment_rules",
         "sequences",
     }
     assert set(features.values()) == {0}
