@@ -180,6 +180,13 @@ with DAG(
 
         build(Night.load(folder), "sentiment")
 
+    @task
+    def learn_aspects(folder: str) -> None:
+        """Find what reviews praise and blame about each product."""
+        from include.learn import learn
+
+        learn(Night.load(folder), "aspects")
+
     @task(execution_timeout=timedelta(hours=6))
     def learn_recommender(folder: str) -> None:
         """Fit, judge and keep the recommender; make everyone's list."""
@@ -228,6 +235,7 @@ with DAG(
         check_features(night),
         learn_sentiment(night),
         aggregate_sentiment(night),
+        learn_aspects(night),
         learn_recommender(night),
         serve(night),
         check_serving(night),

@@ -123,8 +123,21 @@ class Settings(BaseSettings):
     sentiment_max_train_reviews: int = Field(50_000, ge=1, le=10_000_000, description="Most reviews the encoder is trained on in a night.")
     sentiment_epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class of reviews on a first night.")
     sentiment_max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a review that are read.")
+    sentiment_alert_fdr: float = Field(
+        0.05, gt=0, le=0.5, description="Share of the alerts about falling reviews that may be false, over all products tested in a night."
+    )
     sentiment_alert_drop: float = Field(
-        0.3, gt=0, le=2, description="Fall of a product's recent mean score below its earlier mean that raises an alert."
+        0.1, ge=0, le=2, description="Fall of a product's recent mean score below its earlier mean worth an alert, if beyond chance."
+    )
+    sentiment_half_life_days: float = Field(365, gt=0, le=36500, description="Age at which a review counts half in a product's mean score.")
+    least_sentiment: float = Field(
+        -1, ge=-1, le=1, description="Mean score of its reviews below which a product is not recommended; at -1 none is kept out."
+    )
+    least_sentiment_reviews: int = Field(
+        10, ge=1, le=1_000_000, description="Reviews below which a product is not kept out for their score."
+    )
+    suspect_weight: float = Field(
+        0.25, ge=0, le=1, description="What a suspect review (a copy, of a burst, of a devotee) counts beside another's 1."
     )
     sentiment_recent_days: int = Field(30, ge=1, le=3650, description="Days that count as recent in a product's sentiment.")
 

@@ -31,7 +31,8 @@ _BEGINNING = "1970-01-01 00:00:00"
 # Settings that a dbt variable of the same name hands on.
 _VARIABLES = (
     "source", "session_gap_minutes", "event_weights", "half_life_days", "max_sequence_length", "repeatable_share", "test_days",
-    "validation_days", "min_test_share", "review_test_share", "sentiment_alert_drop", "sentiment_recent_days",
+    "validation_days", "min_test_share", "review_test_share", "sentiment_alert_drop", "sentiment_alert_fdr",
+    "sentiment_recent_days", "sentiment_half_life_days", "suspect_weight", "least_sentiment", "least_sentiment_reviews",
     "list_length", "similar_length",
     "max_of_category", "max_of_brand", "own_brands", "max_of_own_brands",
 )  # fmt: skip
@@ -106,11 +107,19 @@ def _of_night(night: Night, rebuild_from: str) -> dict[str, str]:
         "rebuild_from": rebuild_from,
         "features_dir": night.features,
         "predictions_dir": night.predictions,
+        "earlier_alerts": _earlier_alerts(night),
         "quality_dir": night.folder / "quality",
         "release_id": release_id(night),
         "code_version": code_version(),
     }
     return {f"DBT_ENV_CUSTOM_ENV_{name.upper()}": str(value) for name, value in told.items()}
+
+
+def _earlier_alerts(night: Night) -> Path:
+    """The alerts the shop's latest strictly earlier night left; a path where there is no file if there was none."""
+    name = "sentiment_alerts.parquet"
+    earlier = sorted(path for path in night.features.parent.glob(f"*/{name}") if path.parent.name < night.key)
+    return earlier[-1] if earlier else night.features.parent / "none" / name
 
 
 def run_dbt(night: Night, commands: list[list[str]], rebuild_from: str = _BEGINNING) -> Outcome:

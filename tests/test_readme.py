@@ -37,6 +37,15 @@ OUTPUT_TABLES = {
         model_version VARCHAR, release_id VARCHAR""",
     "product_sentiment": """
         product_id VARCHAR, reviews BIGINT, mean_score DOUBLE, recent_score DOUBLE, trend DOUBLE, alert BOOLEAN, release_id VARCHAR""",
+    "sentiment_alerts": """
+        product_id VARCHAR, raised_at TIMESTAMP, score_before DOUBLE, score_then DOUBLE, unhappy_then BIGINT, reviews_then BIGINT,
+        p_value DOUBLE, q_value DOUBLE, cleared_at TIMESTAMP, cleared_because VARCHAR, release_id VARCHAR""",
+    "suspect_reviews": """
+        review_id VARCHAR, reason VARCHAR, product_id VARCHAR, customer_id VARCHAR, reviewed_at TIMESTAMP, reviews BIGINT,
+        like_review_id VARCHAR, weight DOUBLE, release_id VARCHAR""",
+    "product_aspects": """
+        product_id VARCHAR, aspect VARCHAR, mentions BIGINT, score DOUBLE, positive BIGINT, negative BIGINT, example VARCHAR,
+        example_review_id VARCHAR, release_id VARCHAR""",
     "customer_profiles": """
         customer_id VARCHAR, segment VARCHAR, recency_days DOUBLE, frequency BIGINT, monetary DECIMAL(18,2), top_category VARCHAR,
         interests VARCHAR, last_seen_at TIMESTAMP, churn_probability DOUBLE, next_purchase_days DOUBLE, release_id VARCHAR""",
@@ -50,7 +59,16 @@ OUTPUT_TABLES = {
         quarantined_rows BIGINT, status VARCHAR""",
 }
 # Of these a good night may find none: trends, alerts, failed checks, what belongs to one certain product in a tiny shop.
-MAY_BE_EMPTY = ("bought_together", "trending_products", "product_sentiment", "quality_results", "review_sentiment")
+MAY_BE_EMPTY = (
+    "bought_together",
+    "product_aspects",
+    "trending_products",
+    "product_sentiment",
+    "quality_results",
+    "review_sentiment",
+    "sentiment_alerts",
+    "suspect_reviews",
+)
 
 
 def table_of(example: str) -> str:

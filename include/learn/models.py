@@ -10,6 +10,7 @@ from include.settings import Settings
 from ml.nightly_model import NightlyModel
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.recommender import Recommender
+from ml.text.aspect_model import AspectModel, AspectsConfig
 from ml.text.sentiment import SentimentModel
 from ml.text.sentiment_config import SentimentConfig
 
@@ -37,6 +38,10 @@ def sentiment_config(settings: Settings) -> SentimentConfig:
     )
 
 
+def aspects_config(settings: Settings) -> AspectsConfig:
+    return AspectsConfig(encoder=settings.encoder, min_reviews=settings.sentiment_min_reviews, seed=settings.seed, threads=settings.threads)
+
+
 def recommender_config(settings: Settings) -> RecommenderConfig:
     return RecommenderConfig(
         list_length=settings.list_length,
@@ -60,6 +65,7 @@ MODELS: dict[str, ModelLine] = {
     line.model.name: line
     for line in (
         ModelLine(SentimentModel, sentiment_config, writes=("review_sentiment",)),
+        ModelLine(AspectModel, aspects_config, writes=("product_aspects",)),
         ModelLine(
             Recommender,
             recommender_config,

@@ -167,6 +167,7 @@ def _reviews(night: Night) -> TableChecks:
     )
     checks.none_where("split_only_where_labelled", "stop", "(split IS NULL) <> (label IS NULL)", "label", "split")
     checks.none_where("before_as_of", "stop", f"reviewed_at >= TIMESTAMP '{night.as_of_sql}'", "reviewed_at")
+    checks.none_where("no_address_in_a_text", "stop", r"regexp_matches(text, '[\w.+-]+@[\w-]+\.[A-Za-z][A-Za-z]')")
     later = """
         SELECT split, min(reviewed_at) AS first_at, max(reviewed_at) AS last_at FROM checked WHERE split IS NOT NULL GROUP BY split
         QUALIFY last_at > min(first_at) OVER (ORDER BY array_position(['train', 'validation', 'test'], split)

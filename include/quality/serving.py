@@ -24,6 +24,9 @@ TABLES = (
     "bought_together",
     "trending_products",
     "recommendations_by_category",
+    "sentiment_alerts",
+    "suspect_reviews",
+    "product_aspects",
 )
 MIN_COVERAGE = 0.05  # share of the catalogue that the lists show
 MIN_OVERLAP = 0.2  # mean share of a list that was in the same customer's list yesterday
@@ -63,6 +66,9 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
         _trending_products(),
         _review_sentiment(),
         _product_sentiment(),
+        _sentiment_alerts(night),
+        _suspect_reviews(),
+        _product_aspects(),
         _customer_profiles(),
         _model_metrics(),
         _quality_results(),
@@ -81,6 +87,9 @@ def _open_tables(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
     for name in TABLES:
         connection.execute(f"CREATE OR REPLACE VIEW gate.{name} AS SELECT * FROM warehouse.serving.{name}")
     open_features(connection, night, ("customers", "products", "owned", "dismissed", "rules", "reviews"), prefix="known_")
+    if (night.features / "sentiment_rules.parquet").is_file():
+        files = ", ".join(path_literal(night.features / f"{name}.parquet") for name in ("rules", "sentiment_rules"))
+        connection.execute(f"CREATE OR REPLACE VIEW gate.known_rules AS SELECT * FROM read_parquet([{files}])")
 
 
 def _open_lists(connection: duckdb.DuckDBPyConnection, night: Night) -> bool:
@@ -347,6 +356,45 @@ def _product_sentiment() -> TableChecks:
     checks.between("reviews", 1, None)
     checks.between("mean_score", -1, 1)
     checks.between("recent_score", -1, 1)
+    for column in ("p_value", "q_value"):
+        checks.between(column, 0, 1)
+    open_alert = "product_id IN (SELECT product_id FROM gate.sentiment_alerts WHERE cleared_at IS NULL)"
+    checks.none_where("alert_while_one_is_open", "stop", f"alert <> ({open_alert})", "alert")
+    return checks
+
+
+def _sentiment_alerts(night: Night) -> TableChecks:
+    checks = _table("sentiment_alerts", "product_id", "raised_at")
+    checks.unique_key()
+    for column in ("product_id", "raised_at", "score_before", "score_then"):
+        checks.not_null(column)
+    checks.none_where("falls_only", "stop", "score_then >= score_before", "score_before", "score_then")
+    checks.in_set("cleared_because", ("recovered", "quiet"))
+    untimely = f"raised_at > TIMESTAMP '{night.as_of_sql}' OR cleared_at > TIMESTAMP '{night.as_of_sql}' OR cleared_at <= raised_at"
+    checks.none_where("nothing_after_as_of", "stop", untimely, "cleared_at")
+    twice = "SELECT product_id, count(*) AS rows FROM checked WHERE cleared_at IS NULL GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"
+    checks.no_rows("one_open_alert_a_product", "stop", twice)
+    return checks
+
+
+def _suspect_reviews() -> TableChecks:
+    checks = _table("suspect_reviews", "review_id", "reason")
+    checks.unique_key()
+    checks.in_set("reason", ("copy", "near_copy", "burst", "one_brand"))
+    checks.between("weight", 0, 1)
+    checks.none_where("reviews_known", "stop", "review_id NOT IN (SELECT review_id FROM gate.known_reviews)")
+    checks.none_where("copies_name_what_they_copy", "stop", "contains(reason, 'copy') AND like_review_id IS NULL", "like_review_id")
+    return checks
+
+
+def _product_aspects() -> TableChecks:
+    checks = _table("product_aspects", "product_id", "aspect")
+    checks.unique_key()
+    for column in ("product_id", "aspect", "mentions", "score", "positive", "negative", "example", "example_review_id"):
+        checks.not_null(column)
+    checks.between("score", -1, 1)
+    checks.none_where("mentions_hold_praise_and_blame", "stop", "positive + negative > mentions", "mentions", "positive", "negative")
+    checks.none_where("examples_known", "stop", "example_review_id NOT IN (SELECT review_id FROM gate.known_reviews)", "example_review_id")
     return checks
 
 

@@ -17,6 +17,7 @@ Rows = list[dict[str, Any]]
 GATES = ("raw", "features", "serving")
 CUSTOMERS_SHOWN = 5
 ACTS_SHOWN = 8
+QUOTED_CHARACTERS = 300
 
 
 class Figures:
@@ -111,16 +112,43 @@ class Figures:
         return self._rows(query, files=files)
 
     def alerts(self) -> Rows:
-        """Products whose buyers have become unhappier, the steepest fall first."""
-        if not self._has_table("serving", "product_sentiment"):
+        """Open alerts and those cleared tonight, the steepest fall first, each with the recent reviews that speak most against the product.
+
+        Texts come from the features, where personal data is masked and what cannot be seen is gone.
+        """
+        if not self._has_table("serving", "sentiment_alerts"):
             return []
         return self._rows(
             """
-            SELECT sentiment.product_id, title, sentiment.reviews, mean_score, recent_score, trend
-            FROM warehouse.serving.product_sentiment AS sentiment LEFT JOIN read_parquet($products) AS product USING (product_id)
-            WHERE alert ORDER BY trend, product_id LIMIT 25
+            WITH alerts AS (
+                SELECT * FROM warehouse.serving.sentiment_alerts WHERE cleared_at IS NULL OR cleared_at >= $as_of::TIMESTAMP
+            ), said AS (
+                SELECT product_id, array_agg(left(text, $most) || if(length(text) > $most, ' …', '') ORDER BY score, review_id)[:3] AS texts
+                FROM read_parquet($reviews) JOIN warehouse.serving.review_sentiment AS sentiment USING (review_id, product_id)
+                WHERE score < 0 AND reviewed_at >= $as_of::TIMESTAMP - to_days($days) AND product_id IN (SELECT product_id FROM alerts)
+                GROUP BY product_id
+            )
+            SELECT alerts.*, title, recent_score, texts
+            FROM alerts LEFT JOIN read_parquet($products) AS product USING (product_id) LEFT JOIN said USING (product_id)
+                LEFT JOIN warehouse.serving.product_sentiment USING (product_id)
+            ORDER BY cleared_at NULLS FIRST, score_then - score_before, product_id, raised_at LIMIT 25
             """,
             products=str(self.night.features / "products.parquet"),
+            reviews=str(self.night.features / "reviews.parquet"),
+            as_of=self.night.as_of_sql,
+            days=self.night.settings.sentiment_recent_days,
+            most=QUOTED_CHARACTERS,
+        )
+
+    def suspects(self) -> Rows:
+        """Suspect reviews by reason."""
+        if not self._has_table("serving", "suspect_reviews"):
+            return []
+        return self._rows(
+            """
+            SELECT reason, count(*) AS reviews, count(DISTINCT product_id) AS products FROM warehouse.serving.suspect_reviews
+            GROUP BY reason ORDER BY reason
+            """
         )
 
     def movement(self) -> Rows:

@@ -64,6 +64,7 @@ def _page(night: Night, figures: Figures) -> str:
         model_plots=[Markup(plots.model_over_nights(points)) for points in over_nights],  # noqa: S704 - our own SVG
         movement_plot=Markup(plots.movement(movement)) if movement else None,  # noqa: S704 - our own SVG
         alerts=figures.alerts(),
+        suspects=figures.suspects(),
         strategies=figures.strategies(),
         customers=figures.customers(),
         totals=figures.totals(),

@@ -427,15 +427,18 @@ class Snapshot:
         return np.asarray(self._db.execute(query, arguments).fetchnumpy()["product"], dtype=np.int64)
 
     def rules(self) -> dict[str, Any]:
-        """The night's rules by column: rule_id, kind, product (its number), segment (NULL for everybody's), value."""
-        file = self.folder / "rules.parquet"
+        """The night's rules by column: rule_id, kind, product (its number), segment (NULL for everybody's), value.
+
+        The shop's own, and those that follow from what reviews say.
+        """
+        files = [str(file) for name in ("rules", "sentiment_rules") if (file := self.folder / f"{name}.parquet").exists()]
         nothing = """(select null::varchar as rule_id, null::varchar as kind, null::varchar as product_id, null::varchar as segment,
             null::integer as value where false)"""
         query = f"""
             select rule_id, kind, product, segment, value
-            from {"read_parquet(?)" if file.exists() else nothing} join catalogue using (product_id) order by all
+            from {"read_parquet(?)" if files else nothing} join catalogue using (product_id) order by all
         """
-        table = self._db.execute(query, [str(file)] if file.exists() else []).to_arrow_table()
+        table = self._db.execute(query, [files] if files else []).to_arrow_table()
         return {name: _whole(table[name]) for name in table.column_names}
 
     def labels(self, customers: Customers, exam: Exam) -> tuple[np.ndarray, np.ndarray]:

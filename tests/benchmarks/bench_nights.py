@@ -44,7 +44,7 @@ SECOND_DAYS: dict[str, dict[str, str]] = {
 # Learning is not counted there, so it is kept short: no sentiment, and popularity alone, as if a search had found nothing better.
 WITHOUT_SENTIMENT = {"NIGHTSHELF_SENTIMENT_MIN_REVIEWS": "10000000"}
 POPULARITY_ALONE = [{"night": "", "settings": {"min_validation_customers": 1_000_000}}]
-LEARNING = ("learn_sentiment", "learn_recommender")
+LEARNING = ("learn_sentiment", "learn_aspects", "learn_recommender")
 
 
 def run_night(home: Path, night: dict[str, str], shop: Mapping[str, str] | None = None) -> dict[str, Any]:

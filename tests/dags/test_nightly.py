@@ -25,6 +25,7 @@ from tests.processes import running, wait_until
 
 TASKS = [
     "open_night", "land", "collect", "check_raw", "transform", "check_features", "learn_sentiment", "aggregate_sentiment",
+    "learn_aspects",
     "learn_recommender", "serve", "check_serving", "publish", "report", "end_night",
 ]  # fmt: skip
 

@@ -16,6 +16,8 @@ from include.night import Night, parse_as_of
 from include.settings import load_settings
 from include.transform import PROJECT, run_dbt
 
+# Feature files named as the output table that is made of them.
+ALIASES = {"product_sentiment_features": "product_sentiment", "alert_history": "sentiment_alerts"}
 MODELS = sorted(PROJECT.glob("models/**/*.sql"))
 
 
@@ -58,6 +60,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "bought_together": 0,
         "customer_profiles": 0,
         "model_metrics": 0,
+        "product_aspects": 0,
         "product_sentiment": 0,
         "quality_results": 0,
         "recommendations": 0,
@@ -65,7 +68,9 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "recommendations_default": 0,
         "release": 1,
         "review_sentiment": 0,
+        "sentiment_alerts": 0,
         "similar_products": 0,
+        "suspect_reviews": 0,
         "trending_products": 0,
     }
     features = {
@@ -84,6 +89,8 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "reviews",
         "rules",
         "segments",
+        "sentiment_alerts",
+        "sentiment_rules",
         "sequences",
     }
     assert set(features.values()) == {0}
@@ -95,7 +102,7 @@ def test_every_model_and_column_is_described(warehouse: duckdb.DuckDBPyConnectio
     for path in MODELS:
         (model,) = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
         assert model["name"] == path.stem, f"{path.stem}.yml describes another model"
-        relation = "product_sentiment" if path.stem == "product_sentiment_features" else path.stem
+        relation = ALIASES.get(path.stem, path.stem)
         built = {name for name, *_ in warehouse.execute(f"DESCRIBE {path.parent.name}.{relation}").fetchall()}
         described = {column["name"] for column in model["columns"] if column.get("description")}
         problems += [f"{path.stem}: no description"] * (not model.get("description"))

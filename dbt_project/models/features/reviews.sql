@@ -1,8 +1,34 @@
-with texts as (
+with visible as (
     select
         *,
-        {{ join_texts(['title', 'text']) }} as full_text
+        {{ visible_text(join_texts(['title', 'text'])) }} as full_text
     from {{ ref('stg_reviews') }}
+),
+
+-- Personal data are masked step by step, so that no expression is made twice.
+without_accounts as (
+    select
+        * exclude (full_text),
+        {{ mask_ibans('full_text') }} as full_text
+    from visible
+),
+
+without_cards as (
+    select
+        * exclude (full_text),
+        {{ mask_cards('full_text') }} as full_text
+    from without_accounts
+),
+
+texts as (
+    select
+        * exclude (full_text),
+        trim({{ mask_forms('full_text') }}) as full_text
+    from without_cards
+),
+
+suspected as (
+    select distinct review_id from {{ ref('review_suspicions') }}
 ),
 
 -- Who gave no consent trains no model: the review is read, its stars are not.
@@ -19,9 +45,11 @@ labelled as (
             when texts.rating = 3 then 'neutral'
             when texts.rating >= 4 then 'positive'
         end as label,
-        texts.reviewed_at
+        texts.reviewed_at,
+        cast(case when suspected.review_id is null then 1 else {{ var('suspect_weight') }} end as double) as weight
     from texts
     left join {{ ref('known_customers') }} as known_customers on texts.customer_id = known_customers.customer_id
+    left join suspected on texts.review_id = suspected.review_id
 ),
 
 counted as (
@@ -57,7 +85,8 @@ split_by_time as (
             when labelled.reviewed_at >= starts.test_starts_at then 'test'
             when labelled.reviewed_at >= starts.validation_starts_at then 'validation'
             else 'train'
-        end as split
+        end as split,
+        labelled.weight
     from labelled
     cross join starts
 )

@@ -6,7 +6,11 @@ with released as (
         recent_score,
         trend,
         alert,
-        '{{ of_night("release_id") }}' as release_id
+        '{{ of_night("release_id") }}' as release_id,
+        trend_error,
+        p_value,
+        q_value,
+        recent_reviews
     from {{ ref('product_sentiment_features') }}
 )
 

@@ -90,8 +90,17 @@ SERVING = {
             0.1::DOUBLE AS p_negative, 0.1::DOUBLE AS p_neutral, 0.8::DOUBLE AS p_positive, '1' AS model_version FROM range(300) t(i)""",
     "product_sentiment": """
         SELECT 'p' || i AS product_id, 15::BIGINT AS reviews, 0.5::DOUBLE AS mean_score, 0.4::DOUBLE AS recent_score,
-            0.0::DOUBLE AS trend, false AS alert
+            0.0::DOUBLE AS trend, i = 3 AS alert, 0.5::DOUBLE AS p_value, 0.5::DOUBLE AS q_value
         FROM range(20) t(i)""",
+    "sentiment_alerts": """
+        SELECT 'p3' AS product_id, {now} - n * INTERVAL 2 DAY AS raised_at, 0.5::DOUBLE AS score_before, -0.1::DOUBLE AS score_then,
+            CASE WHEN n > 1 THEN {now} - INTERVAL 3 DAY END AS cleared_at, CASE WHEN n > 1 THEN 'recovered' END AS cleared_because
+        FROM range(1, 3) t(n)""",
+    "product_aspects": """
+        SELECT 'p' || i AS product_id, 'lid' AS aspect, 4::BIGINT AS mentions, 0.5::DOUBLE AS score, 3::BIGINT AS positive,
+            1::BIGINT AS negative, 'The lid fits.' AS example, 'r1' AS example_review_id FROM range(5) t(i)""",
+    "suspect_reviews": """
+        SELECT 'r' || i AS review_id, 'copy' AS reason, 'r0' AS like_review_id, 0.25::DOUBLE AS weight FROM range(1, 4) t(i)""",
     "customer_profiles": """
         SELECT 'c' || i AS customer_id, 'occasional' AS segment, 3.0::DOUBLE AS recency_days, 4::BIGINT AS frequency,
             40::DECIMAL(18, 2) AS monetary, NULL::DOUBLE AS churn_probability FROM range(30) t(i)""",

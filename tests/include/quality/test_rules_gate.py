@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import duckdb
 import pytest
 from small_shop import failed, fill_features, fill_serving, plant, replant
 
@@ -42,6 +43,14 @@ def test_a_blocked_product(night: Night, caplog: pytest.LogCaptureFixture) -> No
         assert refused(night) == {"recommendations.no_blocked_product": "stop"}
     assert "customer_id='c0', rank='1', product_id='p1', rule_id='b'" in caplog.text
     rule(night, "('a', 'block', 'p2', NULL, NULL)")
+    assert refused(night) == {"recommendations.no_blocked_product": "stop", "recommendations_default.no_blocked_product": "stop"}
+
+
+def test_a_product_that_reviews_dislike(night: Night) -> None:
+    rules = duckdb.sql(
+        "SELECT 'least_sentiment' AS rule_id, 'block' AS kind, 'p1' AS product_id, NULL::VARCHAR AS segment, NULL::INT AS value"
+    )
+    rules.write_parquet(str(night.features / "sentiment_rules.parquet"))
     assert refused(night) == {"recommendations.no_blocked_product": "stop", "recommendations_default.no_blocked_product": "stop"}
 
 

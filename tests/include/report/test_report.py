@@ -119,8 +119,24 @@ def test_a_shop_s_words_are_only_words(night: Night) -> None:
     Path(f"{products}.new").replace(products)
     with duckdb.connect(str(night.warehouse)) as warehouse:
         warehouse.execute("UPDATE serving.recommendations SET reason = $reason", {"reason": HOSTILE})
+        ((product, review),) = warehouse.execute(
+            "SELECT product_id, max_by(review_id, reviewed_at) FROM serving.review_sentiment JOIN raw.reviews USING (review_id, product_id)"
+            " GROUP BY product_id ORDER BY max(reviewed_at) DESC, product_id LIMIT 1"
+        ).fetchall()
+        warehouse.execute("UPDATE serving.review_sentiment SET score = -0.9 WHERE review_id = $review", {"review": review})
+        alert = {"product_id": product, "raised_at": night.as_of_sql, "before": 0.9, "then": -0.3}
+        warehouse.execute(
+            "INSERT INTO serving.sentiment_alerts BY NAME SELECT $product_id AS product_id, $raised_at::TIMESTAMP AS raised_at,"
+            " $before AS score_before, $then AS score_then, 4 AS unhappy_then, 6 AS reviews_then, 0.001 AS p_value, 0.01 AS q_value",
+            alert,
+        )
+    reviews = night.features / "reviews.parquet"
+    duckdb.execute(
+        f"COPY (SELECT * REPLACE ($text || 'said' AS text) FROM '{reviews}') TO '{reviews}.new' (FORMAT parquet)", {"text": HOSTILE}
+    )
+    Path(f"{reviews}.new").replace(reviews)
     text, page = page_of(night)
-    assert HOSTILE in page.words, "shown as it is"
+    assert HOSTILE in page.words and f"{HOSTILE}said" in page.words, "shown as it is"
     assert loads_nothing(text, page)
 
 

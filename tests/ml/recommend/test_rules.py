@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from tiny_snapshots import DAY, START, Rule, two_tastes, write_snapshot
@@ -15,6 +16,7 @@ from ml.nightly_model import EVERYTHING
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.recommender import Recommender
 from ml.recommend.rules import NO_LIMIT, Rules
+from ml.recommend.snapshot import Snapshot
 
 Lists = dict[str, list[str]]
 
@@ -151,6 +153,14 @@ def test_a_product_page_shows_nothing_of_a_higher_age_beside_it(tmp_path, config
 
 
 # ---- against a plain reading -----------------------------------------------------------------------------------------
+def test_what_reviews_dislike_is_blocked_beside_the_shop_s_own_rules(tmp_path, config):
+    products = {f"p{p}": {"title": f"Thing {p}"} for p in range(4)}
+    features = write_snapshot(tmp_path / "features", [], products, rules=[("b", "block", "p1", None, None)])
+    select = "SELECT 'least_sentiment' AS rule_id, 'block' AS kind, 'p2' AS product_id, NULL::VARCHAR AS segment, NULL::INTEGER AS value"
+    duckdb.sql(select).write_parquet(str(features / "sentiment_rules.parquet"))
+    assert Rules.of(Snapshot(features, config)).blocked[-1].tolist() == [False, True, True, False]
+
+
 def plainly(rules: Rules, scores: np.ndarray, k: int, segment: int, age: int) -> list[int]:
     """One customer's list, product by product."""
     order = [int(p) for p in np.lexsort((np.arange(len(scores)), -scores)) if np.isfinite(scores[p])]
