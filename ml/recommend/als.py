@@ -11,7 +11,7 @@ import torch
 
 from ml.recommend.candidates import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.shop_arrays import Catalogue, History
 
 CELLS_AT_ONCE = 8_000_000
 

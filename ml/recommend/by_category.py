@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.snapshot import Catalogue, Customers, History
+from ml.recommend.shop_arrays import Catalogue, Customers, History
 from ml.recommend.topk import top_k
 
 # scores sorted at once

@@ -10,7 +10,7 @@ import numpy as np
 from ml.recommend.als import vector_affinity
 from ml.recommend.candidates import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.shop_arrays import Catalogue, History
 from ml.text.encoder import TextEncoder
 
 

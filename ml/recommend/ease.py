@@ -9,7 +9,7 @@ import torch
 
 from ml.recommend.candidates import Training
 from ml.recommend.item_weights import ItemWeights, one_thread, strongest_of_dense
-from ml.recommend.snapshot import Catalogue
+from ml.recommend.shop_arrays import Catalogue
 
 
 class Ease(ItemWeights):

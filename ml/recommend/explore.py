@@ -14,7 +14,8 @@ from typing import Self
 import numpy as np
 
 from ml.recommend.content import Content
-from ml.recommend.snapshot import Customers, History, Snapshot
+from ml.recommend.shop_arrays import Customers, History
+from ml.recommend.snapshot import Snapshot
 
 # new products tonight's places are drawn from; of more, a sample that is the same for everybody
 MOST_PRODUCTS = 1000

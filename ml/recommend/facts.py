@@ -8,7 +8,8 @@ from typing import Self
 
 import numpy as np
 
-from ml.recommend.snapshot import Catalogue, Snapshot
+from ml.recommend.shop_arrays import Catalogue
+from ml.recommend.snapshot import Snapshot
 
 # gaps that speak for a product's own interval as much as all its category's do
 GAP_PRIOR = 3.0

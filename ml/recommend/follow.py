@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from ml.recommend.candidates import Training
 from ml.recommend.item_weights import ItemWeights, rows_that_sort, strongest_per_row
-from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.shop_arrays import Catalogue, History
 
 DAY = 86_400_000_000
 

@@ -13,7 +13,7 @@ import torch
 
 from ml.recommend.candidates import Arrays
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.shop_arrays import Catalogue, History
 
 
 class ItemWeights:

@@ -13,7 +13,8 @@ from ml.recommend import beyond, metrics
 from ml.recommend.by_category import category_shares
 from ml.recommend.scoring import Scorer, within
 from ml.recommend.segments import is_in
-from ml.recommend.snapshot import Customers, Exam, Snapshot
+from ml.recommend.shop_arrays import Customers, Exam
+from ml.recommend.snapshot import Snapshot
 
 K = 10
 # a product is new for this long

@@ -19,7 +19,8 @@ from ml.recommend.reasons import Reasons
 from ml.recommend.rules import Rules
 from ml.recommend.scoring import Lists, Scorer, within
 from ml.recommend.segments import is_in
-from ml.recommend.snapshot import Customers, History, Snapshot
+from ml.recommend.shop_arrays import Customers, History
+from ml.recommend.snapshot import Snapshot
 
 # a read of the snapshot serves this many customers, so that few reads serve all
 WINDOW = 10_000

@@ -18,7 +18,7 @@ from ml.recommend.config import RecommenderConfig
 from ml.recommend.facts import Facts
 from ml.recommend.metrics import discounts
 from ml.recommend.ranker_features import feature_table
-from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.shop_arrays import Catalogue, History
 from ml.recommend.topk import top_k
 
 # candidates whose scores are shares or likenesses

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ml.recommend.facts import Facts
-from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.shop_arrays import Catalogue, History
 
 DAY = 86_400_000_000
 

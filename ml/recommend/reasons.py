@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from ml.recommend.snapshot import EVENT_TYPES, Catalogue
+from ml.recommend.shop_arrays import EVENT_TYPES, Catalogue
 
 LONGEST_TITLE = 80
 

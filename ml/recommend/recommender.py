@@ -38,8 +38,9 @@ from ml.recommend.repeat import Repeat
 from ml.recommend.scoring import Scorer
 from ml.recommend.segments import worse_than_popularity
 from ml.recommend.sequence import SequenceModel
+from ml.recommend.shop_arrays import Exam, History
 from ml.recommend.similar import write_similar
-from ml.recommend.snapshot import Exam, History, Snapshot
+from ml.recommend.snapshot import Snapshot
 from ml.recommend.taste import Taste
 from ml.recommend.transitions import Transitions
 from ml.recommend.user_knn import UserKnn

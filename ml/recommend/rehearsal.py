@@ -15,7 +15,8 @@ from ml.recommend.judge import K
 from ml.recommend.ranker import Rows, pool_of, telling
 from ml.recommend.ranker_features import feature_table
 from ml.recommend.scoring import Scorer, by_popularity, within
-from ml.recommend.snapshot import Customers, Exam, History, Snapshot
+from ml.recommend.shop_arrays import Customers, Exam, History
+from ml.recommend.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

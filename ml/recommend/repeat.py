@@ -9,7 +9,7 @@ import numpy as np
 
 from ml.recommend.candidates import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.shop_arrays import Catalogue, History
 
 
 class Repeat:

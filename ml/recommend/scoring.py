@@ -13,7 +13,7 @@ from ml.recommend.candidates import Candidate
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.diversity import diversify
 from ml.recommend.ranker import SecondStage, pool_of
-from ml.recommend.snapshot import History
+from ml.recommend.shop_arrays import History
 from ml.recommend.topk import top_k
 
 # so little that it decides only where no candidate has anything to say

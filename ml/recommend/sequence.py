@@ -24,7 +24,7 @@ from ml.recommend.als import vector_affinity
 from ml.recommend.candidates import Arrays, Training
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.item_weights import one_thread
-from ml.recommend.snapshot import EVENT_TYPES, Catalogue, History
+from ml.recommend.shop_arrays import EVENT_TYPES, Catalogue, History
 from ml.recommend.words import words_of
 from ml.text.encoder import TextEncoder
 

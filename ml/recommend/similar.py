@@ -18,7 +18,8 @@ from ml.recommend.inner_products import InnerProducts
 from ml.recommend.item_knn import ItemKnn
 from ml.recommend.rules import Rules
 from ml.recommend.scoring import FILL
-from ml.recommend.snapshot import Catalogue, Snapshot
+from ml.recommend.shop_arrays import Catalogue
+from ml.recommend.snapshot import Snapshot
 
 # behaviour says more than texts where there is any
 CONTENT_WEIGHT = np.float32(0.5)

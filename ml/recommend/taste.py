@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from ml.recommend.candidates import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.snapshot import HISTORY_COLUMNS, Catalogue, History
+from ml.recommend.shop_arrays import HISTORY_COLUMNS, Catalogue, History
 from ml.recommend.words import words_of
 
 # the power that a word's lift is taken to is tried on this many customers' latest products

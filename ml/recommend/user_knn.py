@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from ml.recommend.candidates import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.shop_arrays import Catalogue, History
 
 
 class UserKnn:

@@ -10,7 +10,8 @@ from ml.recommend import metrics
 from ml.recommend.diversity import LEAST_LOOKED_AT, LOOKED_AT, scaled
 from ml.recommend.judge import K
 from ml.recommend.scoring import Scorer, within
-from ml.recommend.snapshot import Exam, Snapshot
+from ml.recommend.shop_arrays import Exam
+from ml.recommend.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 

@@ -59,6 +59,12 @@ BENCHMARKS = [
         [str(REVIEWS), "--text", "summary,reviewText", "--label", "overall", "--time", "unixReviewTime", "--speed"],
         REVIEWS,
     ),
+    Benchmark("aspects", "polarity and aspects on sentences that people marked", [], SHOP_DATA / "aspect_reviews"),
+    Benchmark(
+        "reviews",
+        "what is masked in reviews, and how many are suspect",
+        [shop for shop in ("demo", "musical_instruments", "olist") if shop in SHOPS],
+    ),
     Benchmark("later_night", "the sequence model on a first and on a later night: seconds and accuracy", [str(SEQUENCES)], SEQUENCES),
     Benchmark("recommend", "lists beside the most popular products, by time, with the interval of the difference", SHOPS),
     Benchmark("rolling", "lists beside popularity over six past nights of a small shop", ["musical_instruments"], REVIEWS),

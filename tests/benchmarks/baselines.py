@@ -18,7 +18,8 @@ from ml.nightly_model import Split
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.judge import judge
 from ml.recommend.scoring import Scorer
-from ml.recommend.snapshot import History, Snapshot
+from ml.recommend.shop_arrays import History
+from ml.recommend.snapshot import Snapshot
 
 NEIGHBOURS = 100
 ALS: dict[str, Any] = {"factors": 64, "regularization": 0.05, "iterations": 15}

@@ -5,7 +5,7 @@
 The reviews of Hu and Liu (KDD 2004) and their later sets: fourteen products, aspects and polarity marked by sentence, no stars. Polarity is
 learned from the stars of Amazon Musical Instruments and Gift Cards (1 and 2 against 5) and judged on the sentences whose marks agree. A
 term found for a product is right if it is one of the marked aspects of that product, or a part of one, compared by stems.
-The last line is JSON. With --layers, how well each layer of the encoder tells held-out stars apart, which is what the layer was chosen by.
+The last line is JSON. With --layers, how well each layer of the encoder tells held-out stars apart, too.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from ml.recommend.config import RecommenderConfig
 from ml.recommend.ease import Ease
 from ml.recommend.item_knn import ItemKnn
 from ml.recommend.item_weights import strongest_per_row
-from ml.recommend.snapshot import Catalogue, History
+from ml.recommend.shop_arrays import Catalogue, History
 from ml.recommend.topk import top_k
 from ml.recommend.transitions import Transitions
 

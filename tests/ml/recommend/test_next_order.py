@@ -15,7 +15,8 @@ from ml.recommend.follow import Follow
 from ml.recommend.ranker import pool_of
 from ml.recommend.recommender import Recommender
 from ml.recommend.sequence import SequenceModel
-from ml.recommend.snapshot import HABIT_FADE, History, Snapshot
+from ml.recommend.shop_arrays import History
+from ml.recommend.snapshot import HABIT_FADE, Snapshot
 from ml.recommend.taste import Taste
 from ml.recommend.transitions import Transitions
 from ml.recommend.user_knn import UserKnn

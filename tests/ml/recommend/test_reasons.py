@@ -10,7 +10,8 @@ import pytest
 from tiny_snapshots import write_snapshot
 
 from ml.recommend.reasons import SENTENCES, Reasons
-from ml.recommend.snapshot import EVENT_TYPES, Snapshot
+from ml.recommend.shop_arrays import EVENT_TYPES
+from ml.recommend.snapshot import Snapshot
 
 TITLED, IN_CATEGORY, BARE = range(3)
 

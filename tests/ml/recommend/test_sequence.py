@@ -13,7 +13,7 @@ import torch
 from ml.recommend.candidates import Training
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.sequence import SequenceModel, Sequences
-from ml.recommend.snapshot import History
+from ml.recommend.shop_arrays import History
 from tests.ml.recommend.test_methods import catalogue
 
 SMALL = RecommenderConfig(

@@ -10,8 +10,9 @@ import pytest
 from test_recommender import predicted
 from tiny_snapshots import two_tastes, write_snapshot
 
+from ml.recommend.shop_arrays import Catalogue
 from ml.recommend.similar import text_neighbours
-from ml.recommend.snapshot import Catalogue, Snapshot
+from ml.recommend.snapshot import Snapshot
 
 
 @pytest.fixture
