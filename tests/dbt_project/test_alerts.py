@@ -64,7 +64,7 @@ def build(night: Night, reviews: pa.Table) -> list[Row]:
                 INSERT INTO raw.reviews BY NAME
                 SELECT {ids}, product_id, 5 AS rating, reviewed_at, 1 AS _file_id, 1 AS _row, reviewed_at AS _valid_from FROM made""")
     outcome = run_dbt(night, [["run", "--select", "+product_sentiment_features"]])
-    assert outcome.returncode == 0, outcome.stdout[-4000:] + outcome.stderr
+    assert outcome.status == 0, outcome.output[-4000:]
     query = "SELECT product_id, cleared_at IS NULL, cleared_because FROM read_parquet(?) ORDER BY product_id, raised_at"
     return duckdb.execute(query, [str(night.features / "sentiment_alerts.parquet")]).fetchall()
 

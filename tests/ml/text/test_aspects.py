@@ -35,7 +35,8 @@ def test_polarity_is_learned_from_stars_and_holds_for_words_not_seen() -> None:
 
 def test_terms_stand_where_nouns_stand() -> None:
     reviews = [[pattern.format(thing)] for pattern in GOOD + BAD for thing in THINGS]
-    terms = find_terms(reviews, {"great": 3.0, "awful": -3.0, **dict.fromkeys("abcdefgh", 0.1)}, min_reviews=3, min_noun_share=0.5)
+    polarity = {"great": 3.0, "joy": 3.0, "awful": -3.0, "shame": -3.0, **dict.fromkeys("abcdefgh", 0.1)}
+    terms = find_terms(reviews, polarity, min_reviews=3, min_noun_share=0.5)
     assert [term.name for term in terms] == ["battery life", "screen", "strap"], "no opinions, no function words, no half of a pair"
     assert {term.reviews for term in terms} == {8}
     assert find_terms([["质量非常好"]] * 9, {}, 3, 0.5) == []
