@@ -39,22 +39,23 @@ class Follow(ItemWeights):
         taken = np.asarray(counts.sum(axis=0)).ravel() / max(1.0, float(len(earlier)))
         starts = np.bincount(history.product[history.targets > 0], minlength=size)
         category = np.where(training.catalogue.category >= 0, training.catalogue.category, training.catalogue.category.max(initial=-1) + 1)
-        trust = self._trust(category[earlier], category[later], category, taken)
+        pairs, trust = self._trust(category[earlier], category[later], category, taken)
         blocks, step = [], rows_that_sort(size)
         for begin in range(0, size, step):
             block = counts[begin : begin + step].tocoo()
             row = block.row + begin
             lift = (block.data - given[row] * taken[block.col]) / (starts[row] + self.config.follow_shrinkage)
-            lift = lift * trust[category[row], category[block.col]]
+            lift = lift * trust[np.searchsorted(pairs, _pair(category[row], category[block.col]))]
             blocks.append(strongest_per_row(block.row, block.col, lift, block.shape, self.config.neighbours))
         self.weights = sp.vstack(blocks, format="csr") if blocks else counts
 
-    def _trust(self, earlier: np.ndarray, later: np.ndarray, category: np.ndarray, taken: np.ndarray) -> np.ndarray:
-        """(K, K) how many times as often as popularity lets expect one category follows another, drawn to 1."""
-        size = int(category.max(initial=0)) + 1
-        found = np.bincount(earlier * size + later, minlength=size * size).reshape(size, size)
-        expected = found.sum(axis=1, keepdims=True) * np.bincount(category, weights=taken, minlength=size)
-        return (found + self.config.follow_shrinkage) / (expected + self.config.follow_shrinkage)
+    def _trust(self, earlier: np.ndarray, later: np.ndarray, category: np.ndarray, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(q,) the pairs of categories of which one follows the other, ascending, and (q,) how many times as often as popularity lets
+        expect it does, drawn to 1."""
+        pairs, found = np.unique(_pair(earlier, later), return_counts=True)
+        first, second = np.divmod(pairs, 1 << 32)
+        expected = np.bincount(earlier, minlength=1)[first] * np.bincount(category, weights=taken, minlength=1)[second]
+        return pairs, (found + self.config.follow_shrinkage) / (expected + self.config.follow_shrinkage)
 
     def _pairs(self, history: History) -> tuple[np.ndarray, np.ndarray]:
         """Products bought, and products first turned to afterwards, in time; a purchase is paired with the next `follow_pairs` at most."""
@@ -81,3 +82,8 @@ class Follow(ItemWeights):
 
     def score(self, asked: History) -> np.ndarray:
         return (asked.matrix(self._lately(asked)) @ self.weights).toarray()
+
+
+def _pair(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """One number for two categories."""
+    return earlier.astype(np.int64) << 32 | later
