@@ -72,9 +72,15 @@ HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 365.0)
 
 
 class Recommender(NightlyModel):
-    """See the module. `choice` holds what validation decided; `candidates` those with a weight (and those of ALWAYS), or all that suit
-    the shop with a second stage, which looks at every score; `ranker` is the second stage, None where the blend serves. `_rehearsed` are the candidates that the choice
-    was made with, until they are gone on from; `_kept` their sequence model, and while a night fits those of a former night."""
+    """See the module.
+
+    Attributes:
+        choice: what validation decided.
+        candidates: those with a weight (and those of ALWAYS), or all that suit the shop with a second stage, which looks at every score.
+        ranker: the second stage, None where the blend serves.
+        _rehearsed: the candidates that the choice was made with, until they are gone on from.
+        _kept: their sequence model, for a later night; while a night fits, those of the former night.
+    """
 
     name: ClassVar[str] = "recommender"
 

@@ -98,7 +98,7 @@ def write_snapshot(file: Path, text: str, label: str, time: str | None, folder: 
             from dated
             """
         )
-        if not connection.execute("select count(*) from split").fetchone()[0]:  # type: ignore[index]
+        if connection.execute("select 1 from split limit 1").fetchone() is None:
             raise UnreadableReviews(f"{file.name} has no row with both a text in {text} and a label in {label}")
         share = "share" if time else "drawn"
         connection.execute(
