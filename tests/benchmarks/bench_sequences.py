@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import resource
 import sys
 import tempfile
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--attributes", type=Path)
     parser.add_argument("--sequence-alone", action="store_true")
     given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     with tempfile.TemporaryDirectory() as scratch:
         users = write_snapshot(given.sequences, given.attributes, Path(scratch) / "features")
         measured = measure_sequence_model if given.sequence_alone else measure
