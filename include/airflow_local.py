@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gc
 import logging
 import os
 import secrets
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import NightError
 from include.night import Night, parse_as_of, write_atomically
+from include.run_dbt import RARELY, load_dbt
 from include.settings import CHECKOUT, load_settings
 
 if TYPE_CHECKING:
@@ -150,6 +152,8 @@ def run_night(conf: dict[str, Any]) -> int:
     os.environ.update({"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"} | environment(settings.home))
     with only_one(settings.home, f"the night of {night.as_of_sql} (process {os.getpid()})"):
         began = time.perf_counter()
+        gc.set_threshold(RARELY)
+        load_dbt()  # on another core, while Airflow is loaded here
         prepare_database(settings.home / "airflow")
         from dags.nightly import dag
 

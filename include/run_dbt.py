@@ -22,6 +22,7 @@ from typing import Any
 from include.settings import CHECKOUT
 
 _PR_SET_PDEATHSIG = 1
+RARELY = 100_000  # objects between two looks for garbage: what is being loaded makes many, and hardly any is garbage
 
 _loaded: subprocess.Popen[str] | None = None
 
@@ -42,6 +43,15 @@ class Outcome:
 
 
 # ---- the side that asks ----------------------------------------------------------------------------------------------
+def load_dbt() -> subprocess.Popen[str]:
+    """The process that has dbt loaded, or is loading it: who starts it early need not wait for it later."""
+    global _loaded
+    if _loaded is None or _loaded.poll() is not None:
+        command = [sys.executable, "-m", "include.run_dbt", str(os.getpid())]
+        _loaded = subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return _loaded
+
+
 def run_commands(options: list[str], commands: list[list[str]], results: Path, environment: Mapping[str, str]) -> Outcome:
     """Run dbt commands, each a list of arguments, one after the other in one process; those after a failed one are not run.
 
@@ -50,20 +60,17 @@ def run_commands(options: list[str], commands: list[list[str]], results: Path, e
         results: gets dbt's run_results.json of the last command that builds or tests; absent where none came so far.
         environment: of the process, beside this one's own.
     """
-    global _loaded
     results.unlink(missing_ok=True)
-    if _loaded is None or _loaded.poll() is not None:
-        command = [sys.executable, "-m", "include.run_dbt", str(os.getpid())]
-        _loaded = subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert _loaded.stdin is not None and _loaded.stdout is not None
+    process = load_dbt()
+    assert process.stdin is not None and process.stdout is not None
     with tempfile.NamedTemporaryFile("r", prefix="dbt-", errors="replace") as output:
         task = {"options": options, "commands": commands, "results": str(results), "output": output.name}
         try:
-            _loaded.stdin.write(json.dumps(task | {"environment": dict(os.environ) | dict(environment)}) + "\n")
-            _loaded.stdin.flush()
-            status, peak_mb = json.loads(_loaded.stdout.readline() or "[2, 0]")
+            process.stdin.write(json.dumps(task | {"environment": dict(os.environ) | dict(environment)}) + "\n")
+            process.stdin.flush()
+            status, peak_mb = json.loads(process.stdout.readline() or "[2, 0]")
         except BaseException:
-            _loaded.kill()
+            process.kill()
             raise
         return Outcome(status, output.read(), peak_mb)
 
@@ -78,6 +85,7 @@ def serve(parent: int) -> None:
     import dbt.cli.main  # noqa: F401
 
     gc.freeze()  # what is loaded stays, and is shared with the children
+    gc.set_threshold(RARELY)
     gc.enable()
     here = os.getpid()
     for line in sys.stdin:
