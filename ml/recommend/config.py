@@ -88,6 +88,6 @@ class RecommenderConfig(BaseModel):
     ranker_windows: int = Field(4, ge=1, le=20, description="Most stretches of days that the second stage learns from.")
 
     min_validation_customers: int = Field(20, ge=1, description="Validation customers below which popularity serves alone.")
-    max_validation_customers: int = Field(12_000, ge=1, description="Most customers to choose on and to learn from; others are left out.")
+    max_validation_customers: int = Field(8_000, ge=1, description="Most customers to choose on and to learn from; others are left out.")
     max_judged_customers: int = Field(20_000, ge=1, description="Most customers one evaluation judges; more are sampled.")
     encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")

@@ -36,8 +36,8 @@ class Judged:
     miscalibration: np.ndarray
 
 
-def judge(snapshot: Snapshot, exam: Exam, split: Split, model: Scorer, baselines: Mapping[str, Scorer], at_most: int) -> Evaluation:
-    """Judges every customer who has an answer that a list could hold (a deterministic sample where there are more than `at_most`).
+def judge(snapshot: Snapshot, exam: Exam, split: Split, model: Scorer, baselines: Mapping[str, Scorer], customers: Customers) -> Evaluation:
+    """Judges customers of the exam (see `Snapshot.examined`), who have an answer that a list could hold.
 
     All products known before the split are ranked, without those the customer owned by then. What was in stock at that time is not
     known, so availability is not looked at. NDCG divides by the best that is attainable: answers about products that did not exist
@@ -46,7 +46,6 @@ def judge(snapshot: Snapshot, exam: Exam, split: Split, model: Scorer, baselines
     The figures come for everybody, then for each segment that holds `min_validation_customers` of them, such as
     'ndcg@10.segment=loyal', and, of accuracy, for answers about products of an age: 'ndcg@10.product_age=new' counts only what was new.
     """
-    customers = snapshot.examined(exam, at_most)
     segments = snapshot.segments_before(customers, exam)
     answers = snapshot.labels(customers, exam)
     judged = _lists(snapshot, exam, {"model": model, **baselines}, customers, answers)

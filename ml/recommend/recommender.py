@@ -38,7 +38,7 @@ from ml.recommend.repeat import Repeat
 from ml.recommend.scoring import Scorer
 from ml.recommend.segments import worse_than_popularity
 from ml.recommend.sequence import SequenceModel
-from ml.recommend.shop_arrays import Exam, History
+from ml.recommend.shop_arrays import Customers, Exam, History
 from ml.recommend.similar import write_similar
 from ml.recommend.snapshot import Snapshot
 from ml.recommend.taste import Taste
@@ -179,35 +179,30 @@ class Recommender(NightlyModel):
             self._learned = [rows, *self._earlier_rows(snapshot, exam, cache, half_life, len(customers))]
             trial, found = self._second_stage(rows.only(held), blend_ndcg)
             choice = replace(choice, **found)
-        choice = replace(choice, diversity=self._variety(snapshot, exam, candidates, choice, trial, held))
-        return replace(choice, popular_segments=self._worse_segments(snapshot, exam, candidates, choice, trial, held))
+        unknown = customers.only(held) if trial is not None else customers
+        choice = replace(choice, diversity=self._variety(snapshot, exam, candidates, choice, trial, unknown))
+        return replace(choice, popular_segments=self._worse_segments(snapshot, exam, candidates, choice, trial, unknown))
 
     def _variety(
-        self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], choice: Choice, ranker: Ranker | None, held: np.ndarray
+        self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], choice: Choice, ranker: Ranker | None, customers: Customers
     ) -> float:
-        """How much variety the exam's customers like best; with a second stage, those that were held out from it."""
+        """How much variety the exam's customers like best."""
         facts = Facts.read(snapshot, exam.starts_at) if ranker else None
         model = replace(self._scorer(snapshot, known_before(snapshot, exam), choice, candidates, ranker, facts), category=None)
-        asked = held if ranker else np.ones(len(held), dtype=bool)
-        return best_variety(snapshot, exam, model, asked, self.config.diversity)
+        return best_variety(snapshot, exam, model, customers, self.config.diversity)
 
     def _worse_segments(
-        self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], choice: Choice, ranker: Ranker | None, held: np.ndarray
+        self, snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], choice: Choice, ranker: Ranker | None, customers: Customers
     ) -> list[str]:
-        """The segments that a choice serves worse than popularity on the exam's customers, asked of the candidates it was made with; a
-        second stage on those customers alone that were held out from it."""
-        if exam.split is None:  # too young a shop to know of segments
+        """The segments that a choice serves worse than popularity on the exam's customers, asked of the candidates it was made with."""
+        segments = snapshot.segments_before(customers, exam)
+        if exam.split is None or segments.null_count == len(segments):  # too young a shop to know of segments
             return []
         known, popularity = known_before(snapshot, exam), self._popularity_alone()
         facts = Facts.read(snapshot, exam.starts_at) if ranker else None
         model = self._scorer(snapshot, known, choice, candidates, ranker, facts)
         baselines = {"popularity": self._scorer(snapshot, known, popularity, candidates)}
-        evaluation = judge(snapshot, exam, exam.split, model, baselines, self.config.max_validation_customers)
-        segments = snapshot.segments_before(snapshot.examined(exam, self.config.max_validation_customers), exam)
-        if ranker:
-            scores = {name: values[held] for name, values in evaluation.baselines.items()}
-            evaluation = replace(evaluation, unit_scores=evaluation.unit_scores[held], baselines=scores)
-            segments = segments.filter(pa.array(held))
+        evaluation = judge(snapshot, exam, exam.split, model, baselines, customers)
         worse = worse_than_popularity(evaluation, segments, self.config.min_validation_customers)
         log.info("segments: popularity serves %s", ", ".join(worse) or "none of its own")
         return worse
@@ -314,7 +309,7 @@ class Recommender(NightlyModel):
             "popularity": self._scorer(snapshot, known, self._popularity_alone()),
             "popularity_7_days": self._lately(snapshot, exam, known),
         }
-        judged = judge(snapshot, exam, split, model, baselines, self.config.max_judged_customers)
+        judged = judge(snapshot, exam, split, model, baselines, snapshot.examined(exam, self.config.max_judged_customers))
         return replace(judged, metrics=[*judged.metrics, *self._choice_metrics()])
 
     def _choice_metrics(self) -> list[Metric]:

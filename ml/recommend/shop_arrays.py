@@ -79,6 +79,10 @@ class Customers:
         """The customers begin to end."""
         return type(self)(self.ids.slice(begin, end - begin), self.segments.slice(begin, end - begin), self.consent[begin:end])
 
+    def only(self, kept: np.ndarray) -> Self:
+        """The customers that are `kept`, (n,) bool."""
+        return type(self)(self.ids.filter(pa.array(kept)), self.segments.filter(pa.array(kept)), self.consent[kept])
+
 
 @dataclass(frozen=True)
 class History:

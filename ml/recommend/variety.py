@@ -10,7 +10,7 @@ from ml.recommend import metrics
 from ml.recommend.diversity import LEAST_LOOKED_AT, LOOKED_AT, scaled
 from ml.recommend.judge import K
 from ml.recommend.scoring import Scorer, within
-from ml.recommend.shop_arrays import Exam
+from ml.recommend.shop_arrays import Customers, Exam
 from ml.recommend.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -18,15 +18,14 @@ log = logging.getLogger(__name__)
 TRIED = (0.02, 0.05, 0.1, 0.2, 0.35)
 
 
-def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, asked: np.ndarray, least: float) -> float:
+def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, customers: Customers, least: float) -> float:
     """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is more than
     its standard error.
 
     Args:
         model: ranks without any variety.
-        asked: (n,) which of the exam's customers (as `Snapshot.examined` gives them) are asked.
+        customers: of the exam (see `Snapshot.examined`).
     """
-    customers = snapshot.examined(exam, snapshot.config.max_validation_customers)
     history, owned = snapshot.history(customers, exam.starts_at), snapshot.owned(customers, exam.starts_at)
     answers, category = snapshot.labels(customers, exam), snapshot.catalogue.category
     tried = [least, *(value for value in TRIED if value > least)]
@@ -42,7 +41,7 @@ def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, asked: np.ndarra
             order = np.argsort(-scaled(ranked.scores, category[ranked.products], value), axis=1, kind="stable")[:, :K]
             kept = np.take_along_axis(hits, order, 1)
             for_all.append(metrics.ndcg(kept, wanted.sum(axis=1)))
-        found.append(np.stack(for_all, axis=1)[asked[begin:end]])
+        found.append(np.stack(for_all, axis=1))
     ndcg = np.concatenate(found) if found else np.zeros((0, len(tried)))
     if len(ndcg) < 2:
         return least

@@ -74,7 +74,7 @@ def baseline_scores(snapshot: Snapshot, split: Split, config: RecommenderConfig)
     ]
     scorers = {b.name: Scorer([b], np.ones(1), np.ones(len(known), np.float32), lately, known, config) for b in baselines}
     first = next(iter(scorers.values()))
-    judged = judge(snapshot, exam, split, first, scorers, config.max_judged_customers)
+    judged = judge(snapshot, exam, split, first, scorers, snapshot.examined(exam, config.max_judged_customers))
     scores = {b.name: judged.baselines[b.name] for b in baselines}
     tuned = [scores.pop(f"implicit_als_{alpha:g}") for alpha in ALPHAS]
     return judged.unit_ids, scores | {"implicit_als": max(tuned, key=np.mean)}

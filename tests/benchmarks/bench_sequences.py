@@ -152,7 +152,8 @@ def measure_sequence_model(features: Path, users: int, cache: Path) -> dict[str,
         Scorer([candidate], np.ones(1), np.ones(len(known), np.float32), popularity.worth, known, config)
         for candidate in (model, popularity)
     )
-    figures = {metric.name: metric.value for metric in judge(snapshot, exam, "test", alone, {"popularity": baseline}, users).metrics}
+    evaluation = judge(snapshot, exam, "test", alone, {"popularity": baseline}, snapshot.examined(exam, users))
+    figures = {metric.name: metric.value for metric in evaluation.metrics}
     return {
         "recall@10": round(figures["recall@10"], 5),
         "ndcg@10": round(figures["ndcg@10"], 5),

@@ -139,5 +139,6 @@ def test_variety_is_chosen_where_validation_likes_it(tmp_path, config, wanted, l
     exam = snapshot.exam("validation")
     everything = np.ones(36)
     model = Scorer([OneCategoryFirst()], np.ones(1), everything, np.zeros(36), np.ones(36, dtype=bool), config)
-    assert (best_variety(snapshot, exam, model, np.ones(30, dtype=bool), 0.0) > 0) == liked
-    assert best_variety(snapshot, exam, model, np.zeros(30, dtype=bool), 0.05) == 0.05, "nobody to ask"
+    customers = snapshot.examined(exam, 30)
+    assert (best_variety(snapshot, exam, model, customers, 0.0) > 0) == liked
+    assert best_variety(snapshot, exam, model, customers.only(np.zeros(30, dtype=bool)), 0.05) == 0.05, "nobody to ask"
