@@ -15,7 +15,7 @@ from scipy.special import softmax
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.text import ngrams
 from ml.text.budget import affordable_tokens, plan_epochs
-from ml.text.calibration import calibrate, expected_calibration_error, macro_f1
+from ml.text.calibration import calibrate, calibration_error_by_chance, expected_calibration_error, macro_f1
 from ml.text.choice import NEVER_SURE, choose
 from ml.text.encoder_classifier import EncoderClassifier, shuffled_batches
 from ml.text.languages import Reader, Reading
@@ -348,6 +348,15 @@ def test_calibration_mends_overconfidence_and_rare_classes() -> None:
     assert expected_calibration_error(before, truth[3000:]) > 0.06 > 4 * expected_calibration_error(probabilities, truth[3000:])
     decided, plain = calibration.decide(probabilities), probabilities.argmax(axis=1)
     assert macro_f1(decided, truth[3000:], 3) > macro_f1(plain, truth[3000:], 3)
+
+
+def test_few_reviews_have_a_calibration_error_even_where_probabilities_are_right() -> None:
+    rng = np.random.default_rng(2)
+    probabilities = rng.dirichlet([1, 0.3, 2], size=20_000)
+    labels = (rng.random((20_000, 1)) > probabilities.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    by_chance = [calibration_error_by_chance(probabilities[:reviews], 1) for reviews in (200, 800, 20_000)]
+    assert by_chance[0] > 1.7 * by_chance[1] > 1.7 * 0.015 and by_chance[2] < 0.01
+    assert expected_calibration_error(probabilities, labels) < 2 * by_chance[2]
 
 
 def test_a_class_that_training_did_not_show_is_never_decided_for() -> None:
