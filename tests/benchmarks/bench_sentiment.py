@@ -181,7 +181,7 @@ def judge_regime(scratch: Path, config: SentimentConfig) -> dict[str, Any]:
     plan = plan_epochs(train.labels, np.array([len(row) for row in tokens]), REGIME_EPOCHS, sys.maxsize, config.seed)
     began = time.perf_counter()
     rate, batch = config.learning_rate, config.batch_size
-    encoder.train(tokens, train.targets(encoder.of_stars), plan, learning_rate=rate, batch_size=batch, seed=config.seed)
+    encoder.train(tokens, train.targets(encoder.of_stars), train.weights, plan, learning_rate=rate, batch_size=batch, seed=config.seed)
     seconds = time.perf_counter() - began
     with tempfile.TemporaryDirectory() as folder:
         encoder.save(Path(folder))
