@@ -53,10 +53,12 @@ class Evaluation:
 class NightlyModel(ABC):
     """A model that is fitted, judged and asked every night.
 
-    Subclasses take one pydantic config, which `save` keeps beside the weights.
+    Subclasses take one pydantic config, which `save` keeps beside the weights. They raise `saved_format` where `load` can no longer read
+    what `save` wrote before: a shop's model of another format is left alone, and the next night starts anew.
     """
 
     name: ClassVar[str]
+    saved_format: ClassVar[int] = 1
     config: Any
 
     def __init__(self, config: Any) -> None:

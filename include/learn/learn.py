@@ -84,7 +84,7 @@ def learn(night: Night, name: str) -> None:
             return
         if found := found_before(night, name):
             notes["tuned"] = found
-        champion = champion_before(night, name)
+        champion = champion_before(night, name, line.model.saved_format)
         notes["champion_before"] = champion.folder.name if champion else None
         if champion and night.settings.models == "keep":
             forget(night, name)
@@ -136,6 +136,7 @@ def _challenge(night: Night, name: str, line: ModelLine, config: Any, champion: 
             "shop": night.shop,
             "as_of": night.as_of_sql,
             "role": "champion" if promoted else "challenger",
+            "saved_format": line.model.saved_format,
             "went_on_from": champion.folder.name if champion else None,
             "metrics": {metric.name: metric.value for metric in evaluation.metrics},
         }

@@ -38,6 +38,10 @@ class Kept:
         return bool(self.meta["role"] == "champion")
 
     @property
+    def saved_format(self) -> int:
+        return int(self.meta.get("saved_format", 1))
+
+    @property
     def judged(self) -> Path:
         return self.folder / "judged"
 
@@ -52,9 +56,12 @@ def kept_versions(night: Night, name: str) -> list[Kept]:
     return [Kept(folder, json.loads((folder / "meta.json").read_text())) for folder in folders]
 
 
-def champion_before(night: Night, name: str) -> Kept | None:
-    """The champion this night goes on from: the latest of a strictly earlier night, or None."""
+def champion_before(night: Night, name: str, saved_format: int) -> Kept | None:
+    """The champion this night goes on from: the latest of a strictly earlier night; None without one, or where that has another format."""
     earlier = [kept for kept in kept_versions(night, name) if kept.is_champion and kept.folder.name < night.key]
+    if earlier and earlier[-1].saved_format != saved_format:
+        log.warning("%s: the champion of %s is kept in a format that is no longer read: starting anew", name, earlier[-1].folder.name)
+        return None
     return earlier[-1] if earlier else None
 
 

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 BINS = 15
+CHANCES = 100
 HANDICAPS = np.linspace(0.0, 2.5, 26)
 HANDICAP_ROUNDS = 5
 LEAST_PROBABILITY = 1e-12
@@ -154,3 +155,14 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, weights=confidence - hit, minlength=BINS)
     return float(np.abs(gaps).sum() / max(len(labels), 1))
+
+
+def calibration_error_by_chance(probabilities: np.ndarray, seed: int) -> float:
+    """Expected calibration error that (n, classes) probabilities would have on average if labels were drawn from just them.
+
+    Never 0 of finitely many reviews: what is measured can only be told from calibrated where it lies well above (Vaicenavicius et al.,
+    "Evaluating model calibration in classification", 2019).
+    """
+    rng, bounds = np.random.default_rng(seed), probabilities.cumsum(axis=1)[:, :-1]
+    drawn = [(rng.random((len(bounds), 1)) > bounds).sum(axis=1) for _ in range(CHANCES)]
+    return float(np.mean([expected_calibration_error(probabilities, labels) for labels in drawn]))

@@ -20,14 +20,15 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch.nn.utils.rnn import pad_sequence
 
-from ml.text.pretrained import encoder_folder, load_tokenizer
-from ml.text.regimes import Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
+from ml.text.pretrained import load_tokenizer
+from ml.text.regimes import HEAD, Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
 from ml.text.reviews import LABELS, STARS, class_log_probabilities
 
 log = logging.getLogger(__name__)
 
 WARM_UP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
+HEAD_PACE = 10.0  # times the rate of pretrained layers, which are near their goal from the start
 LARGEST_GRADIENT = 1.0
 BUCKET_BATCHES = 32
 TEXTS_A_TURN = 32
@@ -39,7 +40,7 @@ class EncoderClassifier:
     """Texts to logits over stars (five of them) or over LABELS.
 
     Attributes:
-        model: transformers' sequence classifier, or PEFT's around one; float32, in evaluation mode outside of `train`.
+        model: the classifier, or PEFT's around it; float32, in evaluation mode outside of `train`.
         tokenizer: its fast tokenizer.
         max_tokens: tokens of a text that are read.
         regime: which of the weights are trained.
@@ -54,9 +55,11 @@ class EncoderClassifier:
     @classmethod
     def pretrained(cls, encoder: str, max_tokens: int, seed: int, *, stars: bool = False, regime: Regime = "full") -> EncoderClassifier:
         """Encoder `encoder` (see `encoder_folder`) with a new head over stars or LABELS, started from `seed`."""
+        from ml.text.mean_pooled import MeanPooledClassifier
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = adapt(_with_new_head(encoder, STARS if stars else LABELS), regime)
+            model = adapt(MeanPooledClassifier.start(encoder, STARS if stars else LABELS), regime)
         return cls(model, load_tokenizer(encoder), max_tokens, regime)
 
     @property
@@ -68,6 +71,7 @@ class EncoderClassifier:
         self,
         tokens: Sequence[list[int]],
         targets: np.ndarray,
+        weights: np.ndarray,
         epochs: Sequence[np.ndarray],
         *,
         learning_rate: float,
@@ -81,15 +85,17 @@ class EncoderClassifier:
         Args:
             tokens: as `tokenize` gives them.
             targets: stars minus one, or indices into LABELS.
+            weights: (n,) what each text counts.
             epochs: of each epoch the rows that are shown (see `budget.plan_epochs`).
+            learning_rate: its peak, of pretrained layers or of additions.
             seed: decides order and dropout; the same seed, texts and threads give the same weights.
         """
         lengths = np.array([len(row) for row in tokens])
-        goal = torch.from_numpy(targets)
+        goal = torch.from_numpy(weights[:, None] * np.eye(self.model.config.num_labels)[targets]).float()
         rng = np.random.default_rng(seed)
         plan = [rows[batch] for rows in epochs for batch in shuffled_batches(lengths[rows], batch_size, rng)]
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
+        optimizer = torch.optim.AdamW(self._at_their_rates(learning_rate), weight_decay=WEIGHT_DECAY, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_up_and_decay(step, len(plan)))
         progress = _Progress("trained", sum(map(len, plan)))
         reduced = trains_in_bfloat16()
@@ -158,10 +164,12 @@ class EncoderClassifier:
     @classmethod
     def load(cls, folder: Path, encoder: str, max_tokens: int, regime: Regime, *, stars: bool) -> EncoderClassifier:
         """The classifier as `save` left it; adapters are put on `encoder` again."""
+        from ml.text.mean_pooled import MeanPooledClassifier
+
         if regime in ("full", "head"):
-            model = adapt(_load_model(folder), regime)
+            model = adapt(MeanPooledClassifier.load(folder), regime)
         else:
-            model = load_adapters(_with_new_head(encoder, STARS if stars else LABELS), folder, regime)
+            model = load_adapters(MeanPooledClassifier.start(encoder, STARS if stars else LABELS), folder, regime)
         return cls(model, load_tokenizer(str(folder)), max_tokens, regime)
 
     def weights(self) -> bytes:
@@ -174,6 +182,16 @@ class EncoderClassifier:
     def copy(self) -> EncoderClassifier:
         """A classifier of its own with the same weights."""
         return EncoderClassifier(copy.deepcopy(self.model), self.tokenizer, self.max_tokens, self.regime)
+
+    def _at_their_rates(self, learning_rate: float) -> list[dict[str, Any]]:
+        """The trained weights as parameter groups: among pretrained layers the head learns faster, additions learn as it does."""
+        trained = [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]
+        if self.regime != "full":
+            return [{"params": [weight for _, weight in trained], "lr": learning_rate}]
+        return [
+            {"params": [weight for name, weight in trained if not name.startswith(f"{HEAD}.")], "lr": learning_rate},
+            {"params": [weight for name, weight in trained if name.startswith(f"{HEAD}.")], "lr": HEAD_PACE * learning_rate},
+        ]
 
     def _pad(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, longest) token ids and their mask."""
@@ -221,30 +239,6 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Genera
         rows = rows[np.argsort(lengths[rows], kind="stable")]
         batches += [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
     yield from (batches[number] for number in rng.permutation(len(batches)))
-
-
-def _with_new_head(encoder: str, outputs: Sequence[str]) -> Any:
-    names = dict(enumerate(outputs))
-    return _load_model(
-        encoder_folder(encoder),
-        id2label=names,
-        label2id={name: number for number, name in names.items()},
-        ignore_mismatched_sizes=True,
-    )
-
-
-def _load_model(folder: Path | str, **options: Any) -> Any:
-    from transformers import AutoModelForSequenceClassification, logging
-
-    logging.disable_progress_bar()
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # that a new head has no pretrained weights is what is wanted here
-    try:
-        return AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, **options
-        )
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _set_attention_dropout(model: Any, share: float) -> None:

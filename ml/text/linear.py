@@ -52,12 +52,12 @@ class LinearClassifier:
     strength: float
 
     @classmethod
-    def fit(cls, texts: Sequence[str], labels: np.ndarray, strength: float) -> LinearClassifier:
-        """Fit on n texts and their (n,) labels, indices into LABELS, of at least two classes."""
-        return cls._fit(count_ngrams(texts), labels, strength)
+    def fit(cls, texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, strength: float) -> LinearClassifier:
+        """Fit on n texts, their (n,) labels, indices into LABELS, of at least two classes, and what each text counts, (n,)."""
+        return cls._fit(count_ngrams(texts), labels, weights, strength)
 
     @classmethod
-    def _fit(cls, counts: sparse.csr_matrix, labels: np.ndarray, strength: float) -> LinearClassifier:
+    def _fit(cls, counts: sparse.csr_matrix, labels: np.ndarray, text_weights: np.ndarray, strength: float) -> LinearClassifier:
         """The same from (n, BUCKETS) counts."""
         model = cls()
         texts_with = np.bincount(counts.indices, minlength=BUCKETS)
@@ -68,9 +68,9 @@ class LinearClassifier:
         model.strength = strength
         weights, shown = model._weights_of(counts), np.unique(labels)
         for label in shown if len(shown) > 2 else shown[1:]:
-            speaks = np.abs(_log_count_ratio(weights, labels == label))
+            speaks = np.abs(_log_count_ratio(weights, labels == label, text_weights))
             one = LogisticRegression(C=strength, solver="liblinear", dual=True, tol=TOLERANCE, random_state=0)
-            one.fit(weights @ sparse.diags_array(speaks), labels == label)
+            one.fit(weights @ sparse.diags_array(speaks), labels == label, sample_weight=text_weights)
             model.coefficients[label], model.intercepts[label] = one.coef_[0] * speaks, one.intercept_[0]
         if len(shown) == 2:  # what speaks for the one speaks against the other
             model.intercepts[shown[0]] = 0.0
@@ -124,9 +124,9 @@ class LinearClassifier:
         return model
 
 
-def _log_count_ratio(weights: sparse.csr_matrix, is_class: np.ndarray) -> np.ndarray:
-    """(m,) float32 log of an n-gram's share among the texts of a class over its share among the others."""
-    inside, outside = (np.asarray(weights[rows].sum(axis=0), dtype=np.float64).ravel() + SMOOTHING for rows in (is_class, ~is_class))
+def _log_count_ratio(weights: sparse.csr_matrix, is_class: np.ndarray, text_weights: np.ndarray) -> np.ndarray:
+    """(m,) float32 log of an n-gram's share among the texts of a class over its share among the others; texts count as they weigh."""
+    inside, outside = (weights.T @ np.where(rows, text_weights, 0.0) + SMOOTHING for rows in (is_class, ~is_class))
     return (np.log(inside / inside.sum()) - np.log(outside / outside.sum())).astype(np.float32)
 
 
@@ -134,10 +134,10 @@ def fit_best(train: Reviews, validation: Reviews) -> LinearClassifier:
     """The linear model of the training reviews whose strength has the least calibrated log loss on the validation reviews."""
     counts = count_ngrams(train.texts)
     if not len(validation):
-        return LinearClassifier._fit(counts, train.labels, USUAL_STRENGTH)
+        return LinearClassifier._fit(counts, train.labels, train.weights, USUAL_STRENGTH)
     asked, losses = count_ngrams(validation.texts), [np.inf]
     for strength in STRENGTHS:
-        model = LinearClassifier._fit(counts, train.labels, strength)
+        model = LinearClassifier._fit(counts, train.labels, train.weights, strength)
         read = held_out_probabilities(model._logits_of(asked)[None], validation.labels, np.array([True]), model.shown)
         losses.append(log_loss(read, validation.labels))
         if losses[-1] > min(losses):

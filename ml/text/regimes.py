@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 Regime = Literal["full", "lora", "adalora", "prefix", "adapters", "head"]
 
-HEAD = re.compile(r"(^|\.)(pooler\.dense|classifier|score|pre_classifier)\.")
+HEAD = "classifier"
 EMBEDDINGS = re.compile(r"(^|\.)embeddings\.")
 ADDED = re.compile(r"lora_|ia3_|prompt_encoder|modules_to_save")
 LAYER = re.compile(r"\.layers?\.(\d+)\.")
@@ -30,20 +30,19 @@ ADAPTERS_FILE = "adapter_model.safetensors"
 
 def adapt(model: Any, regime: Regime) -> Any:
     """The classifier `model` with the weights that `regime` trains requiring gradients, wrapped by PEFT where there are additions."""
-    names = [name for name, _ in model.named_parameters()]
     if regime == "full":
-        layers = 1 + max((int(found[1]) for name in names if (found := LAYER.search(name))), default=-1)
+        layers = 1 + max((int(found[1]) for name, _ in model.named_parameters() if (found := LAYER.search(name))), default=-1)
         for name, weight in model.named_parameters():
             found = LAYER.search(name)
             weight.requires_grad = not (EMBEDDINGS.search(name) or (found and int(found[1]) < round(FROZEN_SHARE * layers)))
         return model
     if regime == "head":
         for name, weight in model.named_parameters():
-            weight.requires_grad = bool(HEAD.search(name))
+            weight.requires_grad = name.startswith(f"{HEAD}.")
         return model
     from peft import get_peft_model
 
-    return get_peft_model(model, _additions(regime, sorted({found[2] for name in names if (found := HEAD.search(name))})))
+    return get_peft_model(model, _additions(regime))
 
 
 def begin_allocating(model: Any, steps: int) -> bool:
@@ -88,11 +87,11 @@ def _train_additions(model: Any) -> None:
         weight.requires_grad = bool(ADDED.search(name))
 
 
-def _additions(regime: Regime, head: list[str]) -> Any:
+def _additions(regime: Regime) -> Any:
     from peft import AdaLoraConfig, IA3Config, LoraConfig, PrefixTuningConfig
 
     if regime == "lora":
-        return LoraConfig(task_type="SEQ_CLS", r=RANK, lora_alpha=2 * RANK, lora_dropout=0.05, modules_to_save=head)
+        return LoraConfig(task_type="SEQ_CLS", r=RANK, lora_alpha=2 * RANK, lora_dropout=0.05, modules_to_save=[HEAD])
     if regime == "adalora":
         # the step counts are put in by `begin_allocating`
         return AdaLoraConfig(
@@ -104,8 +103,8 @@ def _additions(regime: Regime, head: list[str]) -> Any:
             tinit=0,
             tfinal=0,
             total_step=1,
-            modules_to_save=head,
+            modules_to_save=[HEAD],
         )
     if regime == "prefix":
         return PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=PREFIX_TOKENS)
-    return IA3Config(task_type="SEQ_CLS", modules_to_save=head)
+    return IA3Config(task_type="SEQ_CLS", modules_to_save=[HEAD])

@@ -33,12 +33,14 @@ class Reviews:
         texts: (n,) cleaned texts.
         labels: (n,) int64 indices into LABELS.
         stars: (n,) int64 indices into STARS, of the class in `labels`; -1 where they are not known or belong to another class.
+        weights: (n,) float64 what a review counts in training: 1, and less where something is held against it.
     """
 
     keys: pa.Table
     texts: list[str]
     labels: np.ndarray
     stars: np.ndarray
+    weights: np.ndarray
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -54,12 +56,13 @@ class Reviews:
 
     def rows(self, which: np.ndarray) -> Reviews:
         """The reviews of some row numbers, in their order."""
-        return Reviews(self.keys.take(which), [self.texts[row] for row in which], self.labels[which], self.stars[which])
+        texts = [self.texts[row] for row in which]
+        return Reviews(self.keys.take(which), texts, self.labels[which], self.stars[which], self.weights[which])
 
     def __add__(self, other: Reviews) -> Reviews:
         keys = pa.concat_tables([self.keys, other.keys])
-        labels, stars = np.concatenate([self.labels, other.labels]), np.concatenate([self.stars, other.stars])
-        return Reviews(keys, self.texts + other.texts, labels, stars)
+        arrays = ((self.labels, other.labels), (self.stars, other.stars), (self.weights, other.weights))
+        return Reviews(keys, self.texts + other.texts, *map(np.concatenate, arrays))
 
 
 def class_log_probabilities(outputs: np.ndarray) -> np.ndarray:
@@ -148,15 +151,19 @@ def read_labelled(
                 text_hash,
                 {clean_sql("text")} as text,
                 class,
-                if(list_extract($class_of_stars, 1 + star) = class, star, -1) as star
-            from drawn join (select review_id, text_hash, text, {_star_sql(connection)} as star from reviews) using (review_id, text_hash)
+                if(list_extract($class_of_stars, 1 + star) = class, star, -1) as star,
+                weight
+            from drawn join (
+                select review_id, text_hash, text, {_star_sql(connection)} as star, {_weight_sql(connection)} as weight from reviews
+            ) using (review_id, text_hash)
             where place <= quota
             order by review_id
             """,
             {"max_chars": max_chars, "seed": str(seed), "class_of_stars": CLASS_OF_STARS.tolist()},
         ).to_arrow_table()
     labels, stars = (table[name].to_numpy().astype(np.int64) for name in ("class", "star"))
-    return Reviews(table.select(["review_id", "text_hash"]), table["text"].to_pylist(), labels, stars)
+    weights = table["weight"].to_numpy()
+    return Reviews(table.select(["review_id", "text_hash"]), table["text"].to_pylist(), labels, stars, weights)
 
 
 def most_reviews(features: Path, splits: Sequence[str], chars: int, max_chars: int, threads: int) -> int:
@@ -190,6 +197,11 @@ def _star_sql(connection: duckdb.DuckDBPyConnection) -> str:
     """SQL of a review's index into STARS; -1 without a rating, and where the snapshot has none at all."""
     has_ratings = "rating" in connection.table("reviews").columns
     return f"coalesce(least(greatest(round(rating), 1), {len(STARS)})::integer - 1, -1)" if has_ratings else "-1"
+
+
+def _weight_sql(connection: duckdb.DuckDBPyConnection) -> str:
+    """SQL of a review's weight; 1 where the snapshot has none."""
+    return "weight" if "weight" in connection.table("reviews").columns else "1.0::double"
 
 
 def _no_keys() -> pa.Table:

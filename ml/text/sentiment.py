@@ -58,6 +58,7 @@ class SentimentModel(NightlyModel):
     """
 
     name: ClassVar[str] = "sentiment"
+    saved_format: ClassVar[int] = 2
 
     linear: LinearClassifier
     encoder: EncoderClassifier | None
@@ -292,7 +293,7 @@ class SentimentModel(NightlyModel):
 
     def _fit_linear(self, features: Path, splits: Sequence[Split], strength: float) -> None:
         reviews = self._read(features, splits, limit=self._linear_limit(features, splits))
-        self.linear = LinearClassifier.fit(reviews.texts, reviews.labels, strength)
+        self.linear = LinearClassifier.fit(reviews.texts, reviews.labels, reviews.weights, strength)
         if self.encoder is None:
             self.seen = reviews.keys
 
@@ -305,6 +306,7 @@ class SentimentModel(NightlyModel):
         encoder.train(
             tokens,
             reviews.targets(encoder.of_stars),
+            reviews.weights,
             plan,
             learning_rate=learning_rate,
             batch_size=self.config.batch_size,

@@ -90,8 +90,8 @@ def test_nights_in_a_row(night_with_reviews: Callable[..., Night]) -> None:
     assert not (kept.models / "sentiment" / kept.key).exists()
 
     past = night_with_reviews("2026-03-01T12:00:00")
-    assert champion_before(past, "sentiment").folder.name == first.key, "a past night knows nothing of later champions"  # type: ignore[union-attr]
-    assert champion_before(night_with_reviews("2026-02-01"), "sentiment") is None
+    assert champion_before(past, "sentiment", 2).folder.name == first.key, "a past night knows nothing of later champions"  # type: ignore[union-attr]
+    assert champion_before(night_with_reviews("2026-02-01"), "sentiment", 2) is None
 
     from mlflow import MlflowClient
 
@@ -114,6 +114,20 @@ def test_a_worse_challenger_does_not_predict(night_with_reviews: Callable[..., N
     versions = {kept.folder.name: kept.meta["role"] for kept in kept_versions(second, "sentiment")}
     assert versions == {first.key: "champion", second.key: "challenger"}
     assert not (second.models / "sentiment" / second.key / "refitted").exists()
+
+
+def test_a_champion_in_a_format_no_longer_read_is_left_alone(night_with_reviews: Callable[..., Night]) -> None:
+    first = night_with_reviews("2026-03-01", tracking_uri="http://127.0.0.1:9")
+    learn(first, "sentiment")
+    kept = first.models / "sentiment" / first.key
+    meta = json.loads((kept / "meta.json").read_text())
+    (kept / "meta.json").write_text(json.dumps({key: value for key, value in meta.items() if key != "saved_format"}))
+    for file in kept.glob("*/*.safetensors"):
+        file.write_bytes(b"as an earlier release wrote it")
+    second = night_with_reviews("2026-03-02", tracking_uri="http://127.0.0.1:9")
+    learn(second, "sentiment")
+    assert step_notes(second)["champion_before"] is None and step_notes(second)["fitted_tonight"] is True
+    assert {row["role"] for row in predictions(second)["metrics_sentiment.parquet"]} == {"champion"}
 
 
 def test_what_a_shop_cannot_have_is_said_and_not_written(night_with_reviews: Callable[..., Night]) -> None:

@@ -9,13 +9,15 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors import safe_open
 from scipy.special import softmax
+from transformers import pipeline
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.text import ngrams
 from ml.text.budget import affordable_tokens, plan_epochs
-from ml.text.calibration import calibrate, expected_calibration_error, macro_f1
+from ml.text.calibration import calibrate, calibration_error_by_chance, expected_calibration_error, macro_f1
 from ml.text.choice import NEVER_SURE, choose
 from ml.text.encoder_classifier import EncoderClassifier, shuffled_batches
 from ml.text.languages import Reader, Reading
@@ -30,6 +32,7 @@ from ml.text.sentiment_config import CANDIDATES, SentimentConfig
 CONFIG = SentimentConfig(min_reviews=10, epochs=1, max_tokens=16, threads=1, candidates=("encoder",))
 WORDS = {"negative": "broke at once, terrible", "neutral": "okay, nothing special", "positive": "wonderful, love it"}
 CHINESE = {"negative": "质量太差了，退货", "neutral": "一般般，还可以", "positive": "非常好，很喜欢"}
+OPTIONAL = {"rating": "integer", "weight": "double"}
 READ: dict[str, Any] = {"max_chars": 512, "threads": 1, "seed": 20}
 
 
@@ -48,7 +51,7 @@ def review(number: int, text: str | None, label: str | None, split: str | None) 
 def write(folder: Path, rows: list[dict[str, Any]]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     columns = "review_id varchar, product_id varchar, text varchar, text_hash varchar, label varchar, split varchar, reviewed_at timestamp"
-    columns += ", rating integer" if rows and "rating" in rows[0] else ""
+    columns += "".join(f", {name} {kind}" for name, kind in OPTIONAL.items() if rows and name in rows[0])
     with duckdb.connect() as connection:
         connection.execute(f"create table reviews ({columns})")
         for row in rows:
@@ -244,6 +247,20 @@ def test_every_regime_trains_few_or_many_weights_goes_on_and_is_kept(regime: Reg
             assert "word_embeddings" not in " ".join(weights.keys())
 
 
+def test_the_head_reads_the_mean_of_a_texts_own_tokens_as_transformers_pipeline_does() -> None:
+    classifier = EncoderClassifier.pretrained("", 16, seed=1)
+    model, texts = classifier.model, ["short", "a somewhat longer text about strings"]
+    short, long = classifier.tokenize(texts)
+    ids = torch.tensor([short + [0] * (len(long) - len(short)), long])
+    with torch.inference_mode():
+        batch = model(input_ids=ids, attention_mask=(ids > 0).long()).logits
+        alone = [model.classifier(model.encoder(torch.tensor([row]))[0].mean(dim=1))[0] for row in (short, long)]
+    torch.testing.assert_close(batch, torch.stack(alone), atol=1e-5, rtol=1e-4)
+    answers = pipeline("text-classification", model=model, tokenizer=classifier.tokenizer)(texts, top_k=None, function_to_apply="none")
+    scores = [[next(one["score"] for one in answer if one["label"] == label) for label in LABELS] for answer in answers]
+    np.testing.assert_allclose(scores, batch.numpy(), atol=1e-5)
+
+
 def test_adapters_are_loaded_from_safetensors_alone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"adapter_model\.safetensors"):
         EncoderClassifier.load(tmp_path, "", 16, "lora", stars=False)
@@ -280,13 +297,29 @@ def test_stars_are_learned_where_they_agree_with_the_labels(tmp_path: Path) -> N
     assert set(read_labelled(contradicted, ["train"], **READ).stars.tolist()) == {-1, 4}
 
 
+@pytest.mark.parametrize("suspect", ["negative", "positive"])
+def test_a_suspect_review_pulls_less(suspect: str, tmp_path: Path) -> None:
+    """Half of the reviews that praise a finish contradict the other half: who is not suspect decides what the word means."""
+    words, trusted = "gleaming finish", 2 if suspect == "negative" else 0
+    rows = [review(100 + n, f"{words} {n}", "positive" if n % 2 else "negative", "train") for n in range(12)]
+    features = write(tmp_path, [row | {"weight": 0.25 if row["label"] == suspect else 1.0} for row in rows])
+    read = read_labelled(features, ["train"], **READ)
+    assert read.rows(np.flatnonzero(read.labels == trusted)).weights.tolist() == [1.0] * 6 and (read + read).weights.sum() == 15
+    linear = LinearClassifier.fit(read.texts, read.labels, read.weights, 4.0)
+    encoder = EncoderClassifier.pretrained("", 16, seed=1, regime="head")
+    epochs = [np.arange(12)] * 30
+    encoder.train(encoder.tokenize(read.texts), read.labels, read.weights, epochs, learning_rate=0.01, batch_size=12, seed=1)
+    for logits in (linear.logits([words])[0], encoder.logits([words], 1)[0]):
+        assert logits[trusted] > logits[2 - trusted] + 0.2
+
+
 def test_classes_are_as_probable_as_their_stars() -> None:
     stars = np.log([[0.1, 0.2, 0.3, 0.15, 0.25]])
     np.testing.assert_allclose(np.exp(class_log_probabilities(stars)), [[0.3, 0.3, 0.4]])
 
 
 def test_two_classes_are_enough_for_the_linear_model() -> None:
-    model = LinearClassifier.fit(["bad bad", "awful bad", "good", "very good"], np.array([0, 0, 2, 2]), 2.0)
+    model = LinearClassifier.fit(["bad bad", "awful bad", "good", "very good"], np.array([0, 0, 2, 2]), np.ones(4), 2.0)
     assert model.logits(["bad", "good"]).argmax(axis=1).tolist() == [0, 2]
     assert model.shown.tolist() == [True, False, True]
 
@@ -348,6 +381,15 @@ def test_calibration_mends_overconfidence_and_rare_classes() -> None:
     assert expected_calibration_error(before, truth[3000:]) > 0.06 > 4 * expected_calibration_error(probabilities, truth[3000:])
     decided, plain = calibration.decide(probabilities), probabilities.argmax(axis=1)
     assert macro_f1(decided, truth[3000:], 3) > macro_f1(plain, truth[3000:], 3)
+
+
+def test_few_reviews_have_a_calibration_error_even_where_probabilities_are_right() -> None:
+    rng = np.random.default_rng(2)
+    probabilities = rng.dirichlet([1, 0.3, 2], size=20_000)
+    labels = (rng.random((20_000, 1)) > probabilities.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    by_chance = [calibration_error_by_chance(probabilities[:reviews], 1) for reviews in (200, 800, 20_000)]
+    assert by_chance[0] > 1.7 * by_chance[1] > 1.7 * 0.015 and by_chance[2] < 0.01
+    assert expected_calibration_error(probabilities, labels) < 2 * by_chance[2]
 
 
 def test_a_class_that_training_did_not_show_is_never_decided_for() -> None:
