@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from sklearn.metrics import recall_score
+
+from ml.text.reviews import LABELS
 
 BINS = 15
 HANDICAPS = np.linspace(0.0, 2.5, 26)
@@ -154,3 +157,15 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, weights=confidence - hit, minlength=BINS)
     return float(np.abs(gaps).sum() / max(len(labels), 1))
+
+
+def figures(probabilities: np.ndarray, decided: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """What is told of (n, classes) probabilities over LABELS and (n,) decisions; f1_<class> for classes that occur or are decided for."""
+    by_class = class_f1(decided, labels, len(LABELS))
+    figures = {
+        "macro_f1": macro_f1(decided, labels, len(LABELS)),
+        "balanced_accuracy": float(recall_score(labels, decided, labels=np.unique(labels), average="macro", zero_division=0)),
+        "accuracy": float(np.mean(decided == labels)),
+        "ece": expected_calibration_error(probabilities, labels),
+    }
+    return figures | {f"f1_{label}": float(value) for label, value in zip(LABELS, by_class, strict=True) if not np.isnan(value)}
