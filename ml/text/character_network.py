@@ -34,7 +34,8 @@ MAX_CHARS = 200  # of a text: the first half of them and the last; longer ones a
 LEAST_PLACES = (2, 4, 6)  # of single characters, pairs and threes: in fewer places of the training texts they have no vector
 BUCKETS_LOG = 24
 MEMBERS = 2
-EPOCHS = 5
+EPOCHS = 2  # in a third one it knows its training texts by heart and reads others less well
+MOST_EPOCHS, LEAST_STEPS = 10, 400  # in a small shop two epochs are too few steps
 BATCH_TEXTS = 64
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.05
@@ -77,9 +78,10 @@ class CharacterNetwork:
         pieces, bounds = read_pieces(texts)
         buckets = _frequent(pieces)
         places, lengths = _places(pieces, buckets), np.diff(bounds)
+        epochs = max(EPOCHS, min(MOST_EPOCHS, LEAST_STEPS * BATCH_TEXTS // max(len(texts), 1)))
         members = []
         for number in range(MEMBERS):
-            plan = plan_epochs(labels, lengths, EPOCHS, chars // MEMBERS, seed + number)
+            plan = plan_epochs(labels, lengths, epochs, chars // MEMBERS, seed + number)
             rng = np.random.default_rng([seed, number])
             batches = [rows[batch] for rows in plan for batch in shuffled_batches(lengths[rows], BATCH_TEXTS, rng)]
             with torch.random.fork_rng(devices=[]):

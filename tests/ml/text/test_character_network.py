@@ -35,7 +35,7 @@ def opinions(count: int) -> tuple[list[str], np.ndarray]:
 
 @pytest.fixture(scope="module")
 def learned() -> CharacterNetwork:
-    return CharacterNetwork.fit(*opinions(1200), chars=10**9, seed=1)
+    return CharacterNetwork.fit(*opinions(500), chars=10**9, seed=1)
 
 
 def test_what_turns_an_opinion_round_is_learned(learned: CharacterNetwork) -> None:
@@ -94,9 +94,10 @@ def test_a_night_shows_no_more_characters_than_it_can_afford(monkeypatch: pytest
     assert 0.8 * 12_000 < sum(shown) < 1.2 * 12_000
 
 
-def test_validation_gives_unread_texts_to_the_network_where_it_knows_more(tmp_path: Path) -> None:
-    texts, labels = opinions(1500)
-    splits = ["train"] * 900 + ["validation"] * 300 + ["test"] * 300
+def test_validation_gives_unread_texts_to_the_network_where_it_knows_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(character_network, "MEMBERS", 1)
+    texts, labels = opinions(600)
+    splits = ["train"] * 350 + ["validation"] * 150 + ["test"] * 100
     rows = [review(n, text, LABELS[label], split) for n, (text, label, split) in enumerate(zip(texts, labels, splits, strict=True))]
     features = write(tmp_path / "features", rows)
     config = SentimentConfig(min_reviews=10, threads=1, network_min_reviews=100)
