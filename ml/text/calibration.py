@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from sklearn.metrics import recall_score
+
+from ml.text.reviews import LABELS
 
 BINS = 15
 CHANCES = 100
@@ -166,3 +169,15 @@ def calibration_error_by_chance(probabilities: np.ndarray, seed: int) -> float:
     rng, bounds = np.random.default_rng(seed), probabilities.cumsum(axis=1)[:, :-1]
     drawn = [(rng.random((len(bounds), 1)) > bounds).sum(axis=1) for _ in range(CHANCES)]
     return float(np.mean([expected_calibration_error(probabilities, labels) for labels in drawn]))
+
+
+def figures(probabilities: np.ndarray, decided: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """What is told of (n, classes) probabilities over LABELS and (n,) decisions; f1_<class> for classes that occur or are decided for."""
+    by_class = class_f1(decided, labels, len(LABELS))
+    figures = {
+        "macro_f1": macro_f1(decided, labels, len(LABELS)),
+        "balanced_accuracy": float(recall_score(labels, decided, labels=np.unique(labels), average="macro", zero_division=0)),
+        "accuracy": float(np.mean(decided == labels)),
+        "ece": expected_calibration_error(probabilities, labels),
+    }
+    return figures | {f"f1_{label}": float(value) for label, value in zip(LABELS, by_class, strict=True) if not np.isnan(value)}

@@ -1,4 +1,7 @@
-"""Which classifier decides: the linear one, the encoder, or both; and where the linear one is sure enough to be asked alone."""
+"""Which classifier decides: the linear one, a costlier second one, or both; and where the linear one is sure enough to be asked alone.
+
+The second one is the encoder, and the network for texts that the encoder cannot read.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,22 @@ import numpy as np
 from ml.text.calibration import Calibration, calibrate, expected_macro_f1, held_out_probabilities, log_loss
 from ml.text.sentiment_config import CANDIDATES, Candidate
 
-# which of (linear, encoder) a candidate asks, the cheapest candidate first
-ASKED = {"linear": (True, False), "encoder": (False, True), "blend": (True, True)}
+# which of (linear, second) a candidate asks, the cheapest candidate first
+ASKED = {"linear": (True, False), "encoder": (False, True), "network": (False, True), "blend": (True, True)}
 BOUNDS = np.concatenate([np.arange(0.70, 0.95, 0.05), np.arange(0.95, 1.0, 0.005)]).round(3)
 NEVER_SURE = 2.0
-LEAST_TO_BE_SURE = 300  # validation reviews without which the encoder is always asked
+LEAST_TO_BE_SURE = 300  # validation reviews without which the second one is always asked
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How reviews are decided from the logits of (linear, encoder).
+    """How reviews are decided from the logits of (linear, second).
 
     Attributes:
         candidate: who was chosen.
         calibration: how the logits are read together.
         alone: how the linear classifier's are read where it is asked alone.
-        bound: its probability from which it is; NEVER_SURE where the encoder is always asked.
+        bound: its probability from which it is; NEVER_SURE where the second one is always asked.
     """
 
     candidate: Candidate
@@ -34,18 +37,18 @@ class Choice:
     bound: float
 
     @property
-    def asks_encoder(self) -> bool:
+    def asks_second(self) -> bool:
         return self.candidate != "linear"
 
     def is_sure(self, linear: np.ndarray) -> np.ndarray:
         """(n,) whether the (n, classes) logits of the linear classifier settle a review."""
-        if not self.asks_encoder:
+        if not self.asks_second:
             return np.ones(len(linear), dtype=bool)
         return np.asarray(self.alone.probabilities(_beside_nothing(linear)).max(axis=1) >= self.bound)
 
-    def read(self, linear: np.ndarray, encoder: np.ndarray, settled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, linear: np.ndarray, second: np.ndarray, settled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, classes) probabilities and (n,) decided classes, from the linear logits alone where `settled`."""
-        alone, both = self.alone.probabilities(_beside_nothing(linear)), self.calibration.probabilities(np.stack([linear, encoder]))
+        alone, both = self.alone.probabilities(_beside_nothing(linear)), self.calibration.probabilities(np.stack([linear, second]))
         return np.where(settled[:, None], alone, both), np.where(settled, self.alone.decide(alone), self.calibration.decide(both))
 
     def to_json(self) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def choose(
     """Choose by the log loss on validation reviews, each read by a calibration fitted to the others; ties go to the cheaper candidate.
 
     Args:
-        logits: (2, n, classes) of (linear, encoder) on reviews neither was trained on.
+        logits: (2, n, classes) of (linear, second) on reviews neither was trained on.
         labels: (n,)
         shown: (classes,) whether training showed a class.
         candidates: who may be chosen.

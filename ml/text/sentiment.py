@@ -1,9 +1,10 @@
 """Sentiment of reviews: negative, neutral or positive, learned from the shop's own stars.
 
 A linear model on n-grams is fitted to all rated reviews and the pretrained encoder is fine-tuned on the most useful ones that a night
-can afford. The validation days decide, for each way in which the encoder reads a text (not at all, as a foreign language, fluently),
-whether the linear model, the encoder or their calibrated blend is asked, and where the linear model is sure enough to be asked alone.
-Later nights go on from the champion with the reviews it has not seen and a rehearsal of those it has.
+can afford; where many texts are of a script that it does not know, a small network over characters is fitted to those. The validation
+days decide, for each way in which the encoder reads a text (not at all, as a foreign language, fluently), whether the linear model, the
+encoder (the network for texts it cannot read) or their calibrated blend is asked, and where the linear model is sure enough to be asked
+alone. Later nights go on from the champion with the reviews it has not seen and a rehearsal of those it has.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from scipy.special import softmax
-from sklearn.metrics import recall_score
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, Metric, NightlyModel, Split
 from ml.text.baseline import tfidf_logits
 from ml.text.budget import affordable_tokens, plan_epochs
-from ml.text.calibration import class_f1, expected_calibration_error, macro_f1
+from ml.text.calibration import figures
+from ml.text.character_network import CharacterNetwork
 from ml.text.choice import Choice, choose
 from ml.text.encoder_classifier import EncoderClassifier
 from ml.text.languages import Reader, Reading
@@ -35,6 +36,7 @@ from ml.text.pretrained import load_tokenizer
 from ml.text.reviews import LABELS, Reviews, count_labelled, most_reviews, read_labelled
 from ml.text.scoring import write_scores
 from ml.text.sentiment_config import SentimentConfig
+from ml.text.unread import fit_network
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class SentimentModel(NightlyModel):
     Attributes:
         linear: the linear model, always there.
         encoder: the fine-tuned encoder; None where no choice asks it.
+        network: what reads texts that the encoder cannot read; None where it does not pay.
         reader: how well the encoder reads a text.
         choices: who decides, for each Reading.
         chosen: the candidate that decides most reviews of the validation days.
@@ -62,6 +65,7 @@ class SentimentModel(NightlyModel):
 
     linear: LinearClassifier
     encoder: EncoderClassifier | None
+    network: CharacterNetwork | None
     reader: Reader
     choices: dict[Reading, Choice]
     chosen: str
@@ -91,9 +95,10 @@ class SentimentModel(NightlyModel):
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
         """Learn from labelled reviews (see `NightlyModel.fit`); reads features/reviews.parquet.
 
-        For BEFORE_TEST the weights see the training rows and the validation rows choose; then the linear model is fitted to both. For
-        EVERYTHING the weights go on from `warm_start` over the rows it has not seen, and its choices stay; without `warm_start`,
-        BEFORE_TEST comes first. An earlier model that asks no encoder gives every night's encoder a new try.
+        For BEFORE_TEST the weights see the training rows and the validation rows choose; then the linear model and the network are fitted
+        to both. For EVERYTHING the encoder goes on from `warm_start` over the rows it has not seen, the others are fitted anew, and its
+        choices stay; without `warm_start`, BEFORE_TEST comes first. An earlier model that asks no encoder gives every night's encoder a
+        new try, and every night's network has one.
         """
         torch.set_num_threads(self.config.threads)
         if warm_start is not None and any(
@@ -108,6 +113,7 @@ class SentimentModel(NightlyModel):
                 judged.fit(features, BEFORE_TEST, cache)
             self._go_on(features, EVERYTHING, judged)
             self._fit_linear(features, EVERYTHING, judged.linear.strength)
+            self.network = judged.network and (fit_network(features, EVERYTHING, self.config, self.reader) or judged.network)
             self.choices, self.chosen = judged.choices, judged.chosen
             return
         validation = self._read(features, ["validation"])
@@ -116,8 +122,11 @@ class SentimentModel(NightlyModel):
         else:
             self._go_on(features, ["train"], warm_start)
             self._fit_linear(features, ["train"], warm_start.linear.strength)
+        self.network = fit_network(features, ["train"], self.config, self.reader)
         self._choose(validation)
         self._fit_linear(features, BEFORE_TEST, self.linear.strength)
+        if self.network:
+            self.network = fit_network(features, BEFORE_TEST, self.config, self.reader) or self.network
 
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:  # noqa: ARG002
         """Judge on the labelled reviews of `split`, beside a balanced TF-IDF logistic regression fitted on all splits before it.
@@ -135,8 +144,8 @@ class SentimentModel(NightlyModel):
         baseline = tfidf_logits(before.texts, before.labels, judged.texts)
         probabilities, decided = self.score(judged.texts)
         decided_by_baseline = baseline.argmax(axis=1)
-        own = _figures(probabilities, decided, judged.labels)
-        other = _figures(softmax(baseline, axis=1), decided_by_baseline, judged.labels)
+        own = figures(probabilities, decided, judged.labels)
+        other = figures(softmax(baseline, axis=1), decided_by_baseline, judged.labels)
         weights = _inverse_class_shares(judged)
         return Evaluation(
             split=split,
@@ -161,6 +170,7 @@ class SentimentModel(NightlyModel):
                 {
                     "config": self.config.model_dump(),
                     "of_stars": self.encoder.of_stars if self.encoder else None,
+                    "has_network": self.network is not None,
                     "choices": {reading.name: choice.to_json() for reading, choice in self.choices.items()},
                     "chosen": self.chosen,
                     "version": self.version,
@@ -172,6 +182,8 @@ class SentimentModel(NightlyModel):
         self.linear.save(folder)
         if self.encoder:
             self.encoder.save(folder)
+        if self.network:
+            self.network.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -185,6 +197,7 @@ class SentimentModel(NightlyModel):
         config = model.config
         if fields["of_stars"] is not None:
             model.encoder = EncoderClassifier.load(folder, config.encoder, config.max_tokens, config.regime, stars=fields["of_stars"])
+        model.network = CharacterNetwork.load(folder) if fields.get("has_network") else None  # kept by earlier versions without
         model.reader = Reader(model.encoder.tokenizer if model.encoder else load_tokenizer(config.encoder))
         return model
 
@@ -194,6 +207,8 @@ class SentimentModel(NightlyModel):
         digest = hashlib.sha256(self.linear.weights())
         if self.encoder:
             digest.update(self.encoder.weights())
+        if self.network:
+            digest.update(self.network.weights())
         choices = {reading.name: choice.to_json() for reading, choice in self.choices.items()}
         digest.update(json.dumps([choices, self.config.encoder, self.config.max_tokens], sort_keys=True).encode())
         return digest.hexdigest()[:12]
@@ -201,7 +216,8 @@ class SentimentModel(NightlyModel):
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """(n, 3) probabilities in the order of LABELS, and (n,) decided classes, of n cleaned texts.
 
-        The encoder is asked about those that it can read and the linear model is not sure of; its logits of others are not looked at.
+        Where the linear model is not sure the encoder is asked about texts that it can read and the network about others; logits of the
+        rest are not looked at.
         """
         linear = self.linear.logits(texts)
         sure_either_way = np.logical_and(*(self.choices[reading].is_sure(linear) for reading in (Reading.FOREIGN, Reading.FLUENT)))
@@ -210,14 +226,11 @@ class SentimentModel(NightlyModel):
         for reading, choice in self.choices.items():
             rows = np.flatnonzero(readings == reading)
             settled[rows] = choice.is_sure(linear[rows])
-        encoder = np.zeros_like(linear)
-        asked = np.flatnonzero(~settled)
-        if self.encoder and len(asked):
-            encoder[asked] = self.encoder.logits_of_tokens([tokens[row] for row in asked], self.config.threads)
+        second = self._second_logits(texts, readings, tokens, ~settled)
         probabilities, decided = np.empty_like(linear), np.empty(len(texts), dtype=np.int64)
         for reading, choice in self.choices.items():
             rows = np.flatnonzero(readings == reading)
-            probabilities[rows], decided[rows] = choice.read(linear[rows], encoder[rows], settled[rows])
+            probabilities[rows], decided[rows] = choice.read(linear[rows], second[rows], settled[rows])
         return probabilities, decided
 
     def _start(self, features: Path, validation: Reviews) -> None:
@@ -264,15 +277,15 @@ class SentimentModel(NightlyModel):
     def _choose(self, validation: Reviews) -> None:
         """Let the validation reviews decide who is asked, for each way of reading that has enough of them, for others together."""
         config = self.config
-        logits = np.zeros((2, len(validation), len(LABELS)))
-        logits[0] = self.linear.logits(validation.texts)
         readings, tokens = self.readings(validation.texts)
+        second = self._second_logits(validation.texts, readings, tokens, np.ones(len(validation), dtype=bool))
+        logits = np.stack([self.linear.logits(validation.texts), second])
         can_read = np.flatnonzero(readings != Reading.UNREAD)
-        if self.encoder:
-            logits[1, can_read] = self.encoder.logits_of_tokens([tokens[row] for row in can_read], config.threads)
         self.choices = {}
         for reading in Reading:
-            candidates = config.candidates if self.encoder and reading != Reading.UNREAD else ("linear",)
+            has_second = self.network if reading == Reading.UNREAD else self.encoder
+            other = "encoder" if reading == Reading.UNREAD else "network"
+            candidates = tuple(name for name in config.candidates if name != other) if has_second else ("linear",)
             rows = np.flatnonzero(readings == reading)
             if len(rows) < LEAST_TO_CHOOSE:
                 rows = can_read if self.encoder and reading != Reading.UNREAD else np.arange(len(validation))
@@ -288,8 +301,10 @@ class SentimentModel(NightlyModel):
             )
         most = Reading(int(np.bincount(readings, minlength=len(Reading)).argmax())) if len(readings) else Reading.FLUENT
         self.chosen = self.choices[most].candidate
-        if not any(choice.asks_encoder for choice in self.choices.values()):
+        if not any(self.choices[reading].asks_second for reading in (Reading.FOREIGN, Reading.FLUENT)):
             self.encoder = None
+        if not self.choices[Reading.UNREAD].asks_second:
+            self.network = None
 
     def _fit_linear(self, features: Path, splits: Sequence[Split], strength: float) -> None:
         reviews = self._read(features, splits, limit=self._linear_limit(features, splits))
@@ -328,16 +343,28 @@ class SentimentModel(NightlyModel):
     def readings(self, texts: Sequence[str], doubted: np.ndarray | None = None) -> tuple[np.ndarray, list[list[int]]]:
         """(n,) Reading of n texts, and the tokens of those that the encoder can read, [] for others.
 
-        Of texts that are not `doubted`, (n,) bool, none is cut into tokens; one in a known script passes for fluent.
+        Of texts that are not `doubted`, (n,) bool, none is cut into tokens; one in a known script passes for fluent. Without an encoder
+        no text is cut, and without a network either all pass for unread.
         """
         tokens: list[list[int]] = [[] for _ in texts]
         if self.encoder is None:
-            return np.full(len(texts), Reading.UNREAD), tokens
+            known = self.reader.is_known(texts) if self.network else np.zeros(len(texts), dtype=bool)
+            return np.where(known, Reading.FLUENT, Reading.UNREAD), tokens
         known = self.reader.is_known(texts)
         wanted = np.flatnonzero(known if doubted is None else known & doubted).tolist()
         for row, ids in zip(wanted, self.encoder.tokenize([texts[row] for row in wanted]), strict=True):
             tokens[row] = ids
         return self.reader.readings(texts, np.array([len(row) for row in tokens])), tokens
+
+    def _second_logits(self, texts: Sequence[str], readings: np.ndarray, tokens: list[list[int]], asked: np.ndarray) -> np.ndarray:
+        """(n, classes) logits of n texts by the encoder, and by the network of those it cannot read; 0 where none of them is `asked`."""
+        logits, threads, is_unread = np.zeros((len(texts), len(LABELS))), self.config.threads, readings == Reading.UNREAD
+        read, unread = np.flatnonzero(asked & ~is_unread), np.flatnonzero(asked & is_unread)
+        if self.encoder and len(read):
+            logits[read] = self.encoder.logits_of_tokens([tokens[row] for row in read], threads)
+        if self.network and len(unread):
+            logits[unread] = self.network.logits([texts[row] for row in unread], threads)
+        return logits
 
     def _read(
         self, features: Path, splits: Sequence[str], limit: int | None = None, seen: pa.Table | None = None, only_seen: bool = False
@@ -358,17 +385,6 @@ def _inverse_class_shares(reviews: Reviews) -> np.ndarray:
     """(n,) n / (classes that occur * reviews of the class), whose mean is 1."""
     counts = reviews.class_counts
     return len(reviews) / (np.count_nonzero(counts) * counts[reviews.labels])
-
-
-def _figures(probabilities: np.ndarray, decided: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    by_class = class_f1(decided, labels, len(LABELS))
-    figures = {
-        "macro_f1": macro_f1(decided, labels, len(LABELS)),
-        "balanced_accuracy": float(recall_score(labels, decided, labels=np.unique(labels), average="macro", zero_division=0)),
-        "accuracy": float(np.mean(decided == labels)),
-        "ece": expected_calibration_error(probabilities, labels),
-    }
-    return figures | {f"f1_{label}": float(value) for label, value in zip(LABELS, by_class, strict=True) if not np.isnan(value)}
 
 
 def _describe(reviews: Reviews) -> str:

@@ -10,8 +10,8 @@ from ml.text.regimes import Regime
 
 CHARS_A_TOKEN = 32
 
-Candidate = Literal["linear", "encoder", "blend"]
-CANDIDATES: tuple[Candidate, ...] = ("linear", "encoder", "blend")
+Candidate = Literal["linear", "encoder", "network", "blend"]
+CANDIDATES: tuple[Candidate, ...] = ("linear", "encoder", "network", "blend")
 
 
 class SentimentConfig(BaseModel):
@@ -44,6 +44,10 @@ class SentimentConfig(BaseModel):
     readable_share: float = Field(
         0.2, ge=0, le=1, description="Share of texts in a script the encoder knows, below which the encoder is not trained at all."
     )
+    unread_share: float = Field(
+        0.2, ge=0, le=1, description="Share of texts in scripts the encoder does not know, below which no network is trained on them."
+    )
+    network_min_reviews: int = Field(2000, ge=1, description="Labelled reviews in such scripts below which no network is trained on them.")
     cascade_loss: float = Field(
         0.003, ge=0, le=1, description="Macro-F1 expected to be lost where the linear model is sure and the encoder not asked."
     )

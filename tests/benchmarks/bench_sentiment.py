@@ -151,7 +151,7 @@ def pipeline_speed(model: SentimentModel, test: Reviews, decided: np.ndarray, pa
     by_exact = np.empty(len(test), dtype=np.int64)
     for reading, choice in model.choices.items():
         rows = np.flatnonzero(readings == reading)
-        by_exact[rows] = choice.read(linear[rows], exact[rows], np.full(len(rows), not choice.asks_encoder))[1]
+        by_exact[rows] = choice.read(linear[rows], exact[rows], np.full(len(rows), not choice.asks_second))[1]
     return {
         "pipeline_reviews_per_second": round(plain_pace, 1),
         "times_the_pipeline": round(pace / plain_pace, 1),

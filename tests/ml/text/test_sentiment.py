@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
-import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -28,36 +27,12 @@ from ml.text.regimes import Regime
 from ml.text.reviews import LABELS, class_log_probabilities, read_labelled, share_out
 from ml.text.sentiment import SentimentModel
 from ml.text.sentiment_config import CANDIDATES, SentimentConfig
+from tests.ml.text.review_snapshot import review, write
 
 CONFIG = SentimentConfig(min_reviews=10, epochs=1, max_tokens=16, threads=1, candidates=("encoder",))
 WORDS = {"negative": "broke at once, terrible", "neutral": "okay, nothing special", "positive": "wonderful, love it"}
 CHINESE = {"negative": "质量太差了，退货", "neutral": "一般般，还可以", "positive": "非常好，很喜欢"}
-OPTIONAL = {"rating": "integer", "weight": "double"}
 READ: dict[str, Any] = {"max_chars": 512, "threads": 1, "seed": 20}
-
-
-def review(number: int, text: str | None, label: str | None, split: str | None) -> dict[str, Any]:
-    return {
-        "review_id": f"r{number:03d}",
-        "product_id": f"p{number % 5}",
-        "text": text,
-        "text_hash": f"h{number}",
-        "label": label,
-        "split": split,
-        "reviewed_at": f"2026-01-{1 + number % 28:02d} {number % 24:02d}:00:00",
-    }
-
-
-def write(folder: Path, rows: list[dict[str, Any]]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    columns = "review_id varchar, product_id varchar, text varchar, text_hash varchar, label varchar, split varchar, reviewed_at timestamp"
-    columns += "".join(f", {name} {kind}" for name, kind in OPTIONAL.items() if rows and name in rows[0])
-    with duckdb.connect() as connection:
-        connection.execute(f"create table reviews ({columns})")
-        for row in rows:
-            connection.execute(f"insert into reviews values ({', '.join('?' * len(row))})", list(row.values()))
-        connection.execute(f"copy (select * from reviews order by review_id) to '{folder / 'reviews.parquet'}' (format parquet)")
-    return folder
 
 
 def shop(words: dict[str, str] = WORDS, upto: int = 60) -> list[dict[str, Any]]:
