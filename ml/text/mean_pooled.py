@@ -32,7 +32,7 @@ class MeanPooledClassifier(PreTrainedModel):
     base_model_prefix = "encoder"
     _supports_sdpa = True
 
-    def __init__(self, config: PretrainedConfig, encoder: PreTrainedModel) -> None:
+    def __init__(self, config: Any, encoder: Any) -> None:
         super().__init__(config)
         if hasattr(encoder, "pooler"):
             encoder.pooler = None

@@ -363,7 +363,7 @@ class SentimentModel(NightlyModel):
         if self.encoder and len(read):
             logits[read] = self.encoder.logits_of_tokens([tokens[row] for row in read], threads)
         if self.network and len(unread):
-            logits[unread] = self.network.logits([texts[row] for row in unread], threads)
+            logits[unread] = self.network.logits([texts[row] for row in unread.tolist()], threads)
         return logits
 
     def _read(

@@ -34,7 +34,8 @@ def fit_network(features: Path, splits: Sequence[str], config: SentimentConfig, 
         return None
     tokens = affordable_tokens(share * config.train_minutes / FITS_A_NIGHT, config.threads, config.tokens_per_second)
     chars = tokens * CHARS_A_TOKEN
-    limit = most_reviews(features, splits, min(chars / (EPOCHS * MEMBERS) / share, config.linear_max_chars), MAX_CHARS, config.threads)
+    readable = min(int(chars / (EPOCHS * MEMBERS * share)), config.linear_max_chars)
+    limit = most_reviews(features, splits, readable, MAX_CHARS, config.threads)
     reviews = _read(features, splits, config, limit)
     unread = reviews.rows(np.flatnonzero(~reader.is_known(reviews.texts)))
     if len(unread) < config.network_min_reviews:
