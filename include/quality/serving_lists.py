@@ -19,6 +19,7 @@ _REFUSES = f"r.kind = 'block' AND {_OF_SEGMENT} OR r.kind = 'minimum_age' AND r.
 
 
 def served_table(name: str, *key: str) -> TableChecks:
+    """Checks of a serving table, whose rows `key` identifies."""
     return TableChecks(name, f"SELECT * FROM gate.{name}", key)
 
 

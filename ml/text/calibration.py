@@ -174,10 +174,10 @@ def calibration_error_by_chance(probabilities: np.ndarray, seed: int) -> float:
 def figures(probabilities: np.ndarray, decided: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """What is told of (n, classes) probabilities over LABELS and (n,) decisions; f1_<class> for classes that occur or are decided for."""
     by_class = class_f1(decided, labels, len(LABELS))
-    figures = {
+    overall = {
         "macro_f1": macro_f1(decided, labels, len(LABELS)),
         "balanced_accuracy": float(recall_score(labels, decided, labels=np.unique(labels), average="macro", zero_division=0)),
         "accuracy": float(np.mean(decided == labels)),
         "ece": expected_calibration_error(probabilities, labels),
     }
-    return figures | {f"f1_{label}": float(value) for label, value in zip(LABELS, by_class, strict=True) if not np.isnan(value)}
+    return overall | {f"f1_{label}": float(value) for label, value in zip(LABELS, by_class, strict=True) if not np.isnan(value)}

@@ -18,6 +18,7 @@ from include.learn.compare import better_or_alike, paired_difference, relative_d
 from include.learn.shelf import champion_before, kept_versions
 from include.night import Night
 from ml.nightly_model import Evaluation, Metric
+from ml.text.sentiment import SentimentModel
 
 REVIEWS = """
     select
@@ -90,8 +91,9 @@ def test_nights_in_a_row(night_with_reviews: Callable[..., Night]) -> None:
     assert not (kept.models / "sentiment" / kept.key).exists()
 
     past = night_with_reviews("2026-03-01T12:00:00")
-    assert champion_before(past, "sentiment", 2).folder.name == first.key, "a past night knows nothing of later champions"  # type: ignore[union-attr]
-    assert champion_before(night_with_reviews("2026-02-01"), "sentiment", 2) is None
+    known = champion_before(past, "sentiment", SentimentModel.saved_format)
+    assert known is not None and known.folder.name == first.key, "a past night knows nothing of later champions"
+    assert champion_before(night_with_reviews("2026-02-01"), "sentiment", SentimentModel.saved_format) is None
 
     from mlflow import MlflowClient
 
