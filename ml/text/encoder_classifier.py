@@ -10,7 +10,7 @@ import copy
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch.nn.utils.rnn import pad_sequence
 
+from ml.text.lean_bert import LeanBert, is_bert
 from ml.text.pretrained import load_tokenizer
 from ml.text.regimes import HEAD, Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
 from ml.text.reviews import LABELS, STARS, class_log_probabilities
@@ -145,7 +146,7 @@ class EncoderClassifier:
             torch.set_num_threads(1)
             with torch.inference_mode():
                 for row in rows:
-                    outputs[row] = fast(input_ids=torch.tensor([tokens[row]])).logits[0].double().numpy()
+                    outputs[row] = fast(torch.tensor([tokens[row]]))[0].double().numpy()
             return len(rows)
 
         try:
@@ -210,20 +211,22 @@ def scores_in_int8() -> bool:
     return INT8_ENGINE in torch.backends.quantized.supported_engines and bool(torch.cpu._is_vnni_supported())
 
 
-def for_scoring(model: Any, regime: Regime) -> Any:
-    """A copy to ask: adapters merged, and dense layers in eight bits where that is fast.
+def for_scoring(model: Any, regime: Regime) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A copy to ask for (1, outputs) logits of one text's (1, t) tokens: adapters merged, dense layers in eight bits where that is fast.
 
     Weights are scaled per output, activations per text (dynamic quantization, Jacob et al., 2018).
     """
-    fast = merged(copy.deepcopy(model), regime)
-    if not scores_in_int8():
-        return fast
-    from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
+    whole = merged(copy.deepcopy(model), regime)
+    lean = LeanBert(whole).eval() if is_bert(whole) else None
+    fast = lean or whole
+    if scores_in_int8():
+        from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
-    torch.backends.quantized.engine = INT8_ENGINE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch announces a successor in a package of its own
-        return quantize_dynamic(fast, {torch.nn.Linear: per_channel_dynamic_qconfig}, inplace=True)
+        torch.backends.quantized.engine = INT8_ENGINE
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch announces a successor in a package of its own
+            fast = quantize_dynamic(fast, {torch.nn.Linear: per_channel_dynamic_qconfig}, inplace=True)
+    return fast if lean else lambda tokens: fast(input_ids=tokens).logits
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -18,7 +18,7 @@ from ml.text import ngrams
 from ml.text.budget import affordable_tokens, plan_epochs
 from ml.text.calibration import calibrate, calibration_error_by_chance, expected_calibration_error, macro_f1
 from ml.text.choice import NEVER_SURE, choose
-from ml.text.encoder_classifier import EncoderClassifier, shuffled_batches
+from ml.text.encoder_classifier import EncoderClassifier, for_scoring, shuffled_batches
 from ml.text.languages import Reader, Reading
 from ml.text.linear import LinearClassifier
 from ml.text.ngrams import count_ngrams
@@ -234,6 +234,18 @@ def test_the_head_reads_the_mean_of_a_texts_own_tokens_as_transformers_pipeline_
     answers = pipeline("text-classification", model=model, tokenizer=classifier.tokenizer)(texts, top_k=None, function_to_apply="none")
     scores = [[next(one["score"] for one in answer if one["label"] == label) for label in LABELS] for answer in answers]
     np.testing.assert_allclose(scores, batch.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("regime", ["full", "prefix"])
+def test_what_is_asked_for_scores_answers_as_the_model_does(regime: Regime, monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = EncoderClassifier.pretrained("", 64, seed=1, regime=regime)
+    tokens = torch.tensor([classifier.tokenize(["a somewhat longer text about strings, frets and a neck that is too thick"])[0]])
+    with torch.inference_mode():
+        exact = classifier.model(input_ids=tokens).logits
+        rounded = for_scoring(classifier.model, regime)(tokens)
+        monkeypatch.setattr("ml.text.encoder_classifier.scores_in_int8", lambda: False)
+        torch.testing.assert_close(for_scoring(classifier.model, regime)(tokens), exact, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(rounded, exact, atol=0.05, rtol=0.1)
 
 
 def test_adapters_are_loaded_from_safetensors_alone(tmp_path: Path) -> None:
