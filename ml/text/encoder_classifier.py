@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch.nn.utils.rnn import pad_sequence
 
-from ml.text.lean_bert import LeanBert, is_bert
+from ml.text.lean_bert import LeanBert, is_bert, traced
 from ml.text.pretrained import load_tokenizer
 from ml.text.regimes import HEAD, Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
 from ml.text.reviews import LABELS, STARS, class_log_probabilities
@@ -226,7 +226,7 @@ def for_scoring(model: Any, regime: Regime) -> Callable[[torch.Tensor], torch.Te
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch announces a successor in a package of its own
             fast = quantize_dynamic(fast, {torch.nn.Linear: per_channel_dynamic_qconfig}, inplace=True)
-    return fast if lean else lambda tokens: fast(input_ids=tokens).logits
+    return traced(fast) if lean else lambda tokens: fast(input_ids=tokens).logits
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
