@@ -76,11 +76,11 @@ class AspectModel(NightlyModel):
             (sentence, label == POSITIVE) for own, label in zip(sentences, reviews.labels, strict=True) for sentence in own if label != 1
         ]
         self.polarity = SentencePolarity(config.encoder, config.threads)
-        self.polarity.fit([sentence for sentence, _ in clear], np.array([likes for _, likes in clear]))
+        self.polarity.fit([sentence for sentence, _ in clear], np.array([likes for _, likes in clear]), cache)
         least = max(5, round(config.min_term_share * len(sentences)))
         self.terms = find_terms(sentences, self.polarity.word_weights(), least, config.min_noun_share)[: config.max_terms]
 
-    def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:  # noqa: ARG002
+    def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:
         """Judge the mean score of a review's sentences on the negative and positive reviews of `split`, beside praising all.
 
         Metric: balanced_accuracy; a review counts n / (2 * reviews of its kind) if its sentences' mean has the sign of its stars.
@@ -94,7 +94,7 @@ class AspectModel(NightlyModel):
         likes = reviews.labels[judged] == POSITIVE
         if not 0 < likes.sum() < len(likes):
             return Evaluation(split, [], np.empty(0, dtype=object), np.empty(0))
-        scores = self.polarity.score([sentence for place in judged for sentence in sentences[place]])
+        scores = self.polarity.score([sentence for place in judged for sentence in sentences[place]], cache)
         starts = np.cumsum([0, *(len(sentences[place]) for place in judged[:-1])])
         means = np.add.reduceat(scores, starts) / np.array([len(sentences[place]) for place in judged])
         weights = len(likes) / (2 * np.where(likes, likes.sum(), (~likes).sum()))
@@ -125,7 +125,7 @@ class AspectModel(NightlyModel):
                 for term in terms_in(sentence, names)
             ]
             sentences = sorted({sentence for *_, sentence in said})
-            scores = dict(zip(sentences, self.polarity.score(sentences).round(6).tolist(), strict=True)) if sentences else {}
+            scores = dict(zip(sentences, self.polarity.score(sentences, cache).round(6).tolist(), strict=True)) if sentences else {}
             columns = list(zip(*said, strict=True)) or [()] * 4
             names_and_types = [("review_id", pa.string()), ("product_id", pa.string()), ("aspect", pa.string()), ("sentence", pa.string())]
             table = pa.table({name: pa.array(values, kind) for (name, kind), values in zip(names_and_types, columns, strict=True)})

@@ -19,17 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from ml.text.pretrained import load_encoder, load_tokenizer
+from ml.text.encoder import TextEncoder
 
 LAYER = 3
 MAX_TOKENS = 64
 MAX_SENTENCES = 50  # of one review
-BATCH = 64
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _END = re.compile(r"(?<=[.!?\u2026])\s+|[\n\u3002\uff01\uff1f]+|\s-\s|;")
 
@@ -83,18 +81,20 @@ class SentencePolarity:
             tokenizer=words_of, token_pattern=None, lowercase=False, ngram_range=(1, 2), sublinear_tf=True, min_df=2
         )
 
-    def fit(self, sentences: Sequence[str], likes: np.ndarray) -> SentencePolarity:
-        """Learn from n sentences and (n,) bool whether the review's stars are many; both must occur. Classes weigh the same."""
-        words, states = self.vectorizer.fit_transform(sentences), self.states(sentences)
+    def fit(self, sentences: Sequence[str], likes: np.ndarray, cache: Path) -> SentencePolarity:
+        """Learn from n sentences and (n,) bool whether the review's stars are many; both must occur. Classes weigh the same.
+
+        What the encoder says of a sentence is kept under `cache`."""
+        words, states = self.vectorizer.fit_transform(sentences), self.states(sentences, cache)
         self.by_words = LogisticRegression(C=1.0, class_weight="balanced", max_iter=500).fit(words, likes)
         self.by_states = LogisticRegression(C=4.0, class_weight="balanced", max_iter=500).fit(states, likes)
         self.scales = float(self.by_words.decision_function(words).std()), float(self.by_states.decision_function(states).std())
         return self
 
-    def score(self, sentences: Sequence[str]) -> np.ndarray:
+    def score(self, sentences: Sequence[str], cache: Path) -> np.ndarray:
         """(n,) scores, above 0 for praise; about 1 is clear."""
         by_words = self.by_words.decision_function(self.vectorizer.transform(sentences))
-        by_states = self.by_states.decision_function(self.states(sentences))
+        by_states = self.by_states.decision_function(self.states(sentences, cache))
         return np.asarray(by_words / self.scales[0] + 2 * by_states / self.scales[1]) / 3
 
     def word_weights(self) -> dict[str, float]:
@@ -124,23 +124,9 @@ class SentencePolarity:
             regression.classes_ = np.array([False, True])
         return model
 
-    @torch.inference_mode()
-    def states(self, sentences: Sequence[str]) -> np.ndarray:
-        """(n, d) float32 of length 1; the layers after `layer` are not run."""
-        tokenizer, encoder = load_tokenizer(self.encoder_name), load_encoder(self.encoder_name)
-        encoder.encoder.layer = encoder.encoder.layer[: self.layer]
-        torch.set_num_threads(self.threads)
-        rows = tokenizer(list(sentences), truncation=True, max_length=MAX_TOKENS)["input_ids"]
-        order = np.argsort([len(row) for row in rows], kind="stable")
-        states = np.zeros((len(rows), encoder.config.hidden_size), np.float32)
-        for begin in range(0, len(order), BATCH):
-            batch = order[begin : begin + BATCH]
-            padded = tokenizer.pad({"input_ids": [rows[i] for i in batch]}, return_tensors="pt")
-            mask = padded["attention_mask"][:, :, None].float()
-            hidden = encoder(**padded).last_hidden_state.float()
-            mean = (hidden * mask).sum(1) / mask.sum(1)
-            states[batch] = torch.nn.functional.normalize(mean, dim=1).numpy()
-        return states
+    def states(self, sentences: Sequence[str], cache: Path) -> np.ndarray:
+        """(n, d) float32 of length 1; the layers after `layer` are not run, and no sentence is read twice while `cache` lasts."""
+        return TextEncoder(self.encoder_name, cache, self.threads, MAX_TOKENS, self.layer).encode(sentences)
 
 
 @dataclass(frozen=True)

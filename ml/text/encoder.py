@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from ml.text.pretrained import encoder_folder, load_encoder, load_tokenizer
 log = logging.getLogger(__name__)
 
 MAX_TOKENS = 128
-WIDTH_STEP = 16  # tokens; batches are padded to a multiple of it
+WIDTH_STEP = 8  # tokens; batches are padded to a multiple of it
 TOKENS_AT_ONCE = 2048
 TEXTS_PER_FILE = 20_000
+UNUSED_SECONDS = 60 * 86_400  # after which a file of vectors is deleted
 
 
 class TextEncoder:
@@ -31,12 +33,16 @@ class TextEncoder:
         name: folder or hub name of the encoder; '' for the packaged all-MiniLM-L6-v2.
         cache: folder the vectors are kept in, one Parquet file per addition; safe to share between nights and processes.
         threads: threads torch may use while encoding.
+        max_tokens: tokens of a text that are read.
+        layers: how many of the encoder's layers are run; None for all.
     """
 
-    def __init__(self, name: str, cache: Path, threads: int) -> None:
+    def __init__(self, name: str, cache: Path, threads: int, max_tokens: int = MAX_TOKENS, layers: int | None = None) -> None:
         self.name = name
         self.threads = threads
-        self.folder = cache / "text_vectors" / encoder_id(name)
+        self.max_tokens = max_tokens
+        self.layers = layers
+        self.folder = cache / "text_vectors" / encoder_id(name, max_tokens, layers)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """(n, d) float32 vectors of length 1; an empty text is all zeros. Equal texts get equal vectors, whatever they are encoded with."""
@@ -65,10 +71,12 @@ class TextEncoder:
     def _encode(self, texts: Sequence[str]) -> np.ndarray:
         """Batches of fixed shapes by length: of another shape, a product's last bits depend on what else is in the batch."""
         tokenizer, encoder = load_tokenizer(self.name), load_encoder(self.name)
-        # a text's first 128 tokens never lie beyond its first few thousand characters; a 100 kB text is not read whole
-        rows = tokenizer([text[: MAX_TOKENS * 32] for text in texts], truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        if self.layers is not None:
+            encoder.encoder.layer = encoder.encoder.layer[: self.layers]
+        # a text's first tokens never lie beyond its first few thousand characters; a 100 kB text is not read whole
+        rows = tokenizer([text[: self.max_tokens * 32] for text in texts], truncation=True, max_length=self.max_tokens)["input_ids"]
         lengths = np.array([len(row) for row in rows])
-        widths = np.minimum(-(-lengths // WIDTH_STEP) * WIDTH_STEP, MAX_TOKENS)
+        widths = np.minimum(-(-lengths // WIDTH_STEP) * WIDTH_STEP, self.max_tokens)
         log.info("encoding %d texts", len(texts))
         vectors = np.zeros((len(texts), encoder.config.hidden_size), np.float32)
         before = torch.get_num_threads()
@@ -93,6 +101,7 @@ class TextEncoder:
             table = pq.read_table(file)
             table = table.filter(pc.is_in(table["text_hash"], asked))
             if len(table):
+                os.utime(file)
                 column = table["vector"].combine_chunks()
                 hashes.append(np.array(table["text_hash"].to_pylist(), dtype=str))
                 vectors.append(column.flatten().to_numpy().reshape(len(table), -1))
@@ -108,12 +117,15 @@ class TextEncoder:
         temporary = self.folder / f".{name}.{os.getpid()}"
         pq.write_table(table, temporary, compression="zstd")
         os.replace(temporary, self.folder / f"{name}.parquet")
+        for file in self.folder.glob("*.parquet"):
+            if file.stat().st_mtime < time.time() - UNUSED_SECONDS:
+                file.unlink()
 
 
-def encoder_id(name: str) -> str:
-    """16 hex digits that change with anything which changes the vectors: the encoder's files and how many tokens are read."""
+def encoder_id(name: str, max_tokens: int = MAX_TOKENS, layers: int | None = None) -> str:
+    """16 hex digits that change with anything which changes the vectors: the encoder's files, the tokens read and the layers run."""
     place = encoder_folder(name)
-    digest = hashlib.sha256(f"{MAX_TOKENS}".encode())
+    digest = hashlib.sha256(f"{max_tokens} {layers} {WIDTH_STEP}".encode())
     if isinstance(place, Path):
         for file in sorted(place.glob("*.json")) + sorted(place.glob("*.safetensors")):
             with file.open("rb") as opened:

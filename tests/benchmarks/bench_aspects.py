@@ -14,6 +14,7 @@ import argparse
 import gzip
 import json
 import re
+import tempfile
 import time
 import zipfile
 from collections import Counter
@@ -90,23 +91,28 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=SHOP_DATA)
     parser.add_argument("--layers", action="store_true")
     arguments = parser.parse_args()
-    sentences, likes, owner = starred(arguments.data)
-    if arguments.layers:
+    with tempfile.TemporaryDirectory() as cache:
+        bench(arguments.data, arguments.layers, Path(cache))
+
+
+def bench(data: Path, layers: bool, cache: Path) -> None:
+    sentences, likes, owner = starred(data)
+    if layers:
         held = owner % 5 == 0
         for layer in range(1, 7):
             model = SentencePolarity(threads=1, layer=layer)
-            model.fit([s for s, out in zip(sentences, held, strict=True) if not out], likes[~held])
-            scores = model.by_states.decision_function(model.states([s for s, out in zip(sentences, held, strict=True) if out]))
+            model.fit([s for s, out in zip(sentences, held, strict=True) if not out], likes[~held], cache)
+            scores = model.by_states.decision_function(model.states([s for s, out in zip(sentences, held, strict=True) if out], cache))
             print(json.dumps({"layer": layer, "auc of held-out stars": round(roc_auc_score(likes[held], scores), 4)}), flush=True)
         return
     began = time.monotonic()
-    model = SentencePolarity(threads=1).fit(sentences, likes)
+    model = SentencePolarity(threads=1).fit(sentences, likes, cache)
     seconds = time.monotonic() - began
-    products = marked(arguments.data)
+    products = marked(data)
     polar = [pair for _, _, pairs in products.values() for pair in pairs]
     praised = np.array([praises for _, praises in polar])
     began = time.monotonic()
-    scores = model.score([sentence for sentence, _ in polar])
+    scores = model.score([sentence for sentence, _ in polar], cache)
     scored_in = time.monotonic() - began
     weights = model.word_weights()
     ours, frequent, recalled, aspects_in_all = [0, 0], [0, 0], 0, 0

@@ -22,15 +22,15 @@ def test_sentences_of_hostile_texts() -> None:
     assert len(sentences_of("No. " * 200_000)) == MAX_SENTENCES
 
 
-def test_polarity_is_learned_from_stars_and_holds_for_words_not_seen() -> None:
+def test_polarity_is_learned_from_stars_and_holds_for_words_not_seen(tmp_path: Path) -> None:
     sentences = [pattern.format(thing) for pattern in GOOD + BAD for thing in THINGS]
     likes = np.repeat([True, False], len(GOOD) * len(THINGS))
-    model = SentencePolarity(threads=1).fit(sentences, likes)
-    assert ((model.score(sentences) > 0) == likes).all()
-    praise, blame = model.score(["A fantastic camera, wonderful pictures.", "A dreadful camera, horrible pictures."])
+    model = SentencePolarity(threads=1).fit(sentences, likes, tmp_path)
+    assert ((model.score(sentences, tmp_path) > 0) == likes).all()
+    praise, blame = model.score(["A fantastic camera, wonderful pictures.", "A dreadful camera, horrible pictures."], tmp_path)
     assert praise > 0 > blame
-    again = SentencePolarity(threads=1).fit(sentences, likes)
-    assert (model.score(sentences) == again.score(sentences)).all()
+    again = SentencePolarity(threads=1).fit(sentences, likes, tmp_path)
+    assert (model.score(sentences, tmp_path) == again.score(sentences, tmp_path)).all()
 
 
 def test_terms_stand_where_nouns_stand() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,26 @@ def test_only_new_texts_are_encoded(cache, vectors, monkeypatch):
     assert sorted(seen) == sorted(["吉他 🎸 '; drop table", "long " * 20_000])
     np.testing.assert_array_equal(found[:5], vectors)
     assert np.isfinite(found).all()
+
+
+def test_fewer_layers_say_something_else_and_are_kept_apart(cache, vectors):
+    early = TextEncoder("", cache, threads=1, max_tokens=64, layers=3)
+    assert early.folder != TextEncoder("", cache, threads=1).folder
+    np.testing.assert_allclose(np.linalg.norm(early.encode(TEXTS[:2]), axis=1), 1, rtol=1e-5)
+    assert abs(early.encode(TEXTS[:1])[0] @ vectors[0]) < 0.9
+
+
+def test_vectors_that_nobody_asked_for_in_two_months_are_deleted(tmp_path):
+    encoder = TextEncoder("", tmp_path, threads=1)
+    encoder.encode(["unused"])
+    (unused,) = encoder.folder.glob("*.parquet")
+    os.utime(unused, (0, 0))
+    encoder.encode(["used"])
+    (used,) = encoder.folder.glob("*.parquet")
+    assert used != unused
+    os.utime(used, (0, 0))
+    encoder.encode(["used", "new"])
+    assert used in encoder.folder.glob("*.parquet")
 
 
 def test_nothing_to_encode_needs_no_encoder(tmp_path):
