@@ -35,6 +35,9 @@ OUTPUT_TABLES = {
     "review_sentiment": """
         review_id VARCHAR, product_id VARCHAR, sentiment VARCHAR, score DOUBLE, p_negative DOUBLE, p_neutral DOUBLE, p_positive DOUBLE,
         model_version VARCHAR, release_id VARCHAR""",
+    "ticket_sentiment": """
+        ticket_id VARCHAR, product_id VARCHAR, sentiment VARCHAR, score DOUBLE, p_negative DOUBLE, p_neutral DOUBLE, p_positive DOUBLE,
+        model_version VARCHAR, release_id VARCHAR""",
     "product_sentiment": """
         product_id VARCHAR, reviews BIGINT, mean_score DOUBLE, recent_score DOUBLE, trend DOUBLE, alert BOOLEAN, release_id VARCHAR""",
     "sentiment_alerts": """
@@ -68,6 +71,7 @@ MAY_BE_EMPTY = (
     "review_sentiment",
     "sentiment_alerts",
     "suspect_reviews",
+    "ticket_sentiment",
 )
 
 

@@ -3,6 +3,38 @@
    raw table. Prices, years, dates, sizes, numbers of models and articles stay: a number is taken for personal where its check
    digits, the form its country writes it in, or the word before it say so. Every pattern is linear in time (RE2). #}
 
+{# CTEs that join texts of a relation and mask them, step by step so that no expression is made twice; the last one, `masked`, has all its columns and
+   full_text. #}
+{% macro masked_texts(relation, texts) -%}
+visible as (
+    select
+        *,
+        {{ visible_text(join_texts(texts)) }} as full_text
+    from {{ relation }}
+),
+
+without_accounts as (
+    select
+        * exclude (full_text),
+        {{ mask_ibans('full_text') }} as full_text
+    from visible
+),
+
+without_cards as (
+    select
+        * exclude (full_text),
+        {{ mask_cards('full_text') }} as full_text
+    from without_accounts
+),
+
+masked as (
+    select
+        * exclude (full_text),
+        trim({{ mask_forms('full_text') }}) as full_text
+    from without_cards
+)
+{%- endmacro %}
+
 {# The first characters of a text. Zero-width characters and marks that turn the direction of writing are gone (they would also part an address so that no pattern sees
    it), other control characters but for line breaks are
    blanks, digits of full width plain ones. #}

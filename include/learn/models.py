@@ -64,7 +64,7 @@ def recommender_config(settings: Settings) -> RecommenderConfig:
 MODELS: dict[str, ModelLine] = {
     line.model.name: line
     for line in (
-        ModelLine(SentimentModel, sentiment_config, writes=("review_sentiment",)),
+        ModelLine(SentimentModel, sentiment_config, writes=("review_sentiment", "ticket_sentiment")),
         ModelLine(AspectModel, aspects_config, writes=("product_aspects",)),
         ModelLine(
             Recommender,

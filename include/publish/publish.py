@@ -24,6 +24,7 @@ SORTED_BY = {
     "bought_together": "product_id, rank",
     "trending_products": "category, rank",
     "review_sentiment": "review_id",
+    "ticket_sentiment": "ticket_id",
     "product_sentiment": "product_id",
     "sentiment_alerts": "product_id, raised_at",
     "product_aspects": "product_id, aspect",

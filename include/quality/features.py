@@ -10,13 +10,13 @@ from include.night import Night
 from include.quality.checks import Figures, Suite, TableChecks
 from include.quality.profile import path_literal
 
-FILES = ("interactions", "labels", "owned", "dismissed", "rules", "products", "customers", "sequences", "reviews", "splits")
+FILES = ("interactions", "labels", "owned", "dismissed", "rules", "products", "customers", "sequences", "reviews", "tickets", "splits")
 SPLITS = ("train", "validation", "test")
 MIN_TEST_LABELS = 100  # fewer, and a model's score on the test days is mostly luck
 MAX_TEXTLESS_SHARE = 0.5
 
-# Personal names that are no personal data in these files: a review's and a product's text is published by the shop.
-PUBLIC_COLUMNS = {("products", "text"), ("reviews", "text")}
+# Personal names that are no personal data in these files: a review's and a product's text is published by the shop, a ticket's is masked.
+PUBLIC_COLUMNS = {("products", "text"), ("reviews", "text"), ("tickets", "text")}
 
 
 def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
@@ -39,6 +39,7 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
         _customers(),
         _sequences(),
         _reviews(night),
+        _tickets(night),
         _splits(night),
     ]
     return [table.suite() for table in tables] + [figures.suite()]
@@ -167,13 +168,26 @@ def _reviews(night: Night) -> TableChecks:
     )
     checks.none_where("split_only_where_labelled", "stop", "(split IS NULL) <> (label IS NULL)", "label", "split")
     checks.none_where("before_as_of", "stop", f"reviewed_at >= TIMESTAMP '{night.as_of_sql}'", "reviewed_at")
-    checks.none_where("no_address_in_a_text", "stop", r"regexp_matches(text, '[\w.+-]+@[\w-]+\.[A-Za-z][A-Za-z]')")
+    _no_address(checks)
     later = """
         SELECT split, min(reviewed_at) AS first_at, max(reviewed_at) AS last_at FROM checked WHERE split IS NOT NULL GROUP BY split
         QUALIFY last_at > min(first_at) OVER (ORDER BY array_position(['train', 'validation', 'test'], split)
             ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) ORDER BY ALL"""
     checks.no_rows("no_split_reaches_into_a_later_one", "stop", later)
     return checks
+
+
+def _tickets(night: Night) -> TableChecks:
+    checks = _table("tickets", "ticket_id")
+    checks.unique_key()
+    checks.not_null("ticket_id")
+    checks.none_where("before_as_of", "stop", f"opened_at >= TIMESTAMP '{night.as_of_sql}'", "opened_at")
+    _no_address(checks)
+    return checks
+
+
+def _no_address(checks: TableChecks) -> None:
+    checks.none_where("no_address_in_a_text", "stop", r"regexp_matches(text, '[\w.+-]+@[\w-]+\.[A-Za-z][A-Za-z]')")
 
 
 def _splits(night: Night) -> TableChecks:

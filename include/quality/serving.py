@@ -28,6 +28,7 @@ TABLES = (
     "sentiment_alerts",
     "suspect_reviews",
     "product_aspects",
+    "ticket_sentiment",
 )
 MIN_COVERAGE = 0.05  # share of the catalogue that the lists show
 MIN_OVERLAP = 0.2  # mean share of a list that was in the same customer's list yesterday
@@ -59,7 +60,8 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
         serving_lists.check_similar_products(),
         serving_lists.check_bought_together(),
         serving_lists.check_trending_products(),
-        serving_tables.check_review_sentiment(),
+        serving_tables.check_sentiment("review"),
+        serving_tables.check_sentiment("ticket"),
         serving_tables.check_product_sentiment(),
         serving_tables.check_sentiment_alerts(night),
         serving_tables.check_suspect_reviews(),
@@ -81,7 +83,7 @@ def _open_tables(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
         raise GateRefused(f"The warehouse has no serving table {', '.join(missing)}", "Run the serve step of this night again.")
     for name in TABLES:
         connection.execute(f"CREATE OR REPLACE VIEW gate.{name} AS SELECT * FROM warehouse.serving.{name}")
-    open_features(connection, night, ("customers", "products", "owned", "dismissed", "rules", "reviews"), prefix="known_")
+    open_features(connection, night, ("customers", "products", "owned", "dismissed", "rules", "reviews", "tickets"), prefix="known_")
     if (night.features / "sentiment_rules.parquet").is_file():
         files = ", ".join(path_literal(night.features / f"{name}.parquet") for name in ("rules", "sentiment_rules"))
         connection.execute(f"CREATE OR REPLACE VIEW gate.known_rules AS SELECT * FROM read_parquet([{files}])")

@@ -10,10 +10,11 @@ LOWER_IS_BETTER = "^ece$|loss|error|brier|rmse|mae"
 NEITHER_IS_BETTER = "^(coverage|novelty|diversity|miscalibration|popularity_bias)@"  # personal lists may well be narrower than popular ones
 
 
-def check_review_sentiment() -> TableChecks:
-    checks = served_table("review_sentiment", "review_id")
+def check_sentiment(of: str) -> TableChecks:
+    """Of a 'review' or a 'ticket'."""
+    checks = served_table(f"{of}_sentiment", f"{of}_id")
     checks.unique_key()
-    for column in ("review_id", "sentiment", "score", "model_version"):
+    for column in (f"{of}_id", "sentiment", "score", "model_version"):
         checks.not_null(column)
     checks.in_set("sentiment", ("negative", "neutral", "positive"))
     checks.between("score", -1, 1)
@@ -24,7 +25,7 @@ def check_review_sentiment() -> TableChecks:
     checks.none_where("probabilities_sum_to_one", "stop", sums, "p_negative", "p_neutral", "p_positive")
     difference = "NOT abs(score - (p_positive - p_negative)) <= 0.001"
     checks.none_where("score_is_positive_less_negative", "stop", difference, "score", "p_negative", "p_positive")
-    checks.none_where("reviews_known", "stop", "review_id NOT IN (SELECT review_id FROM gate.known_reviews)")
+    checks.none_where(f"{of}s_known", "stop", f"{of}_id NOT IN (SELECT {of}_id FROM gate.known_{of}s)")
     return checks
 
 

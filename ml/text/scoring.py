@@ -1,9 +1,10 @@
-"""Scoring a night's reviews: only those that are new or whose text or model changed; the rest is taken over."""
+"""Scoring a night's reviews and tickets: only those that are new or whose text or model changed; the rest is taken over."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,20 +17,33 @@ from ml.text.sentiment_config import SentimentConfig
 
 log = logging.getLogger(__name__)
 
-FILE = "review_sentiment"
-SCHEMA = pa.schema(
-    [
-        ("review_id", pa.string()),
-        ("product_id", pa.string()),
-        ("sentiment", pa.string()),
-        ("score", pa.float64()),
-        ("p_negative", pa.float64()),
-        ("p_neutral", pa.float64()),
-        ("p_positive", pa.float64()),
-        ("model_version", pa.string()),
-        ("text_hash", pa.string()),
-    ]
-)
+
+@dataclass(frozen=True)
+class Written:
+    """A kind of texts: the feature file, its key, and the file of predictions."""
+
+    features: str
+    key: str
+    predictions: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        fields = {
+            self.key: pa.string(),
+            "product_id": pa.string(),
+            "sentiment": pa.string(),
+            "score": pa.float64(),
+            "p_negative": pa.float64(),
+            "p_neutral": pa.float64(),
+            "p_positive": pa.float64(),
+            "model_version": pa.string(),
+            "text_hash": pa.string(),
+        }
+        return pa.schema(fields)
+
+
+REVIEWS = Written("reviews", "review_id", "review_sentiment")
+TICKETS = Written("tickets", "ticket_id", "ticket_sentiment")
 DECIMALS = 6
 
 
@@ -45,56 +59,70 @@ class Scorer(Protocol):
 
 
 def write_scores(model: Scorer, features: Path, out: Path, previous: Path | None) -> dict[str, int]:
-    """Write out/review_sentiment.parquet, sorted by review_id; rows written, and how many of them were scored now.
+    """Write out/review_sentiment.parquet, and out/ticket_sentiment.parquet where the shop has tickets, each sorted by its key.
 
     Args:
-        previous: an earlier night's predictions; a row of the same review, text and model version is taken from there.
+        previous: an earlier night's predictions; a row of the same key, text and model version is taken from there.
+
+    Returns:
+        The rows of each file, and under 'scored' how many of all were scored now.
     """
-    version, new = model.version, 0
+    out.mkdir(parents=True, exist_ok=True)
+    version, rows, new = model.version, {}, 0
+    for written in (REVIEWS, TICKETS):
+        if not (features / f"{written.features}.parquet").exists():
+            continue
+        table, scored = _scores(model, version, written, features, previous)
+        pq.write_table(table, out / f"{written.predictions}.parquet")
+        log.info("%d %s with text: %d scored by model %s, the others taken over", table.num_rows, written.features, scored, version)
+        rows[written.predictions] = table.num_rows
+        new += scored
+    return rows | {"scored": new}
+
+
+def _scores(model: Scorer, version: str, written: Written, features: Path, previous: Path | None) -> tuple[pa.Table, int]:
+    """The scores of all texts of a kind, and how many of them were not taken over."""
+    key, schema = written.key, written.schema
     with open_reader(features, model.config.threads) as connection:
-        earlier = previous / f"{FILE}.parquet" if previous else None
+        connection.read_parquet(str(features / f"{written.features}.parquet")).create_view("texts")
+        earlier = previous / f"{written.predictions}.parquet" if previous else None
         if earlier and earlier.exists():
             connection.read_parquet(str(earlier)).create_view("earlier")
         else:
-            connection.register("earlier", SCHEMA.empty_table())
-        text = clean_sql("reviews.text")
+            connection.register("earlier", schema.empty_table())
+        text = clean_sql("texts.text")
         connection.execute(
             f"""
             create temp table kept as
-            select review_id, reviews.product_id, sentiment, score, p_negative, p_neutral, p_positive, model_version, text_hash
-            from reviews join earlier using (review_id, text_hash)
+            select {key}, texts.product_id, sentiment, score, p_negative, p_neutral, p_positive, model_version, text_hash
+            from texts join earlier using ({key}, text_hash)
             where model_version = $version and {text} is not null
             """,
             {"version": version, "max_chars": model.config.max_chars},
         )
         waiting = connection.execute(
             f"""
-            select review_id, product_id, {text} as text, text_hash from reviews
-            where {text} is not null and review_id not in (select review_id from kept)
-            order by review_id
+            select {key}, product_id, {text} as text, text_hash from texts
+            where {text} is not null and {key} not in (select {key} from kept)
+            order by {key}
             """,
             {"max_chars": model.config.max_chars},
         ).to_arrow_reader(model.config.score_chunk_rows)
-        scored = [_scored(model, version, pa.Table.from_batches([batch])) for batch in waiting if batch.num_rows]
-        new = sum(table.num_rows for table in scored)
-        kept = connection.execute("select * from kept").to_arrow_table().cast(SCHEMA)
-    table = pa.concat_tables([kept, *scored]).sort_by("review_id")
-    out.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, out / f"{FILE}.parquet")
-    log.info("%d reviews with text: %d scored by model %s, %d taken over", table.num_rows, new, version, table.num_rows - new)
-    return {FILE: table.num_rows, "scored": new}
+        scored = [_scored(model, version, written, pa.Table.from_batches([batch])) for batch in waiting if batch.num_rows]
+        kept = connection.execute("select * from kept").to_arrow_table().cast(schema)
+    return pa.concat_tables([kept, *scored]).sort_by(key), sum(table.num_rows for table in scored)
 
 
-def _scored(model: Scorer, version: str, reviews: pa.Table) -> pa.Table:
-    probabilities, decided = model.score(reviews["text"].to_pylist())
+def _scored(model: Scorer, version: str, written: Written, texts: pa.Table) -> pa.Table:
+    probabilities, decided = model.score(texts["text"].to_pylist())
     probabilities = probabilities.round(DECIMALS)
     columns = {
-        "review_id": reviews["review_id"],
-        "product_id": reviews["product_id"],
+        written.key: texts[written.key],
+        "product_id": texts["product_id"],
         "sentiment": pa.array(np.array(LABELS)[decided]),
         "score": pa.array((probabilities[:, 2] - probabilities[:, 0]).round(DECIMALS)),
         **{f"p_{label}": pa.array(probabilities[:, place]) for place, label in enumerate(LABELS)},
-        "model_version": pa.array([version] * len(reviews)),
-        "text_hash": reviews["text_hash"],
+        "model_version": pa.array([version] * len(texts)),
+        "text_hash": texts["text_hash"],
     }
-    return pa.table(columns).cast(SCHEMA)
+    return pa.table(columns).cast(written.schema)

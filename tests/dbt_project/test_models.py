@@ -71,6 +71,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "sentiment_alerts": 0,
         "similar_products": 0,
         "suspect_reviews": 0,
+        "ticket_sentiment": 0,
         "trending_products": 0,
     }
     features = {
@@ -92,6 +93,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "sentiment_alerts",
         "sentiment_rules",
         "sequences",
+        "tickets",
     }
     assert set(features.values()) == {0}
 
@@ -116,7 +118,7 @@ def test_descriptions_are_in_the_output_tables(warehouse: duckdb.DuckDBPyConnect
 
 
 def test_personal_data_stays_out_of_features_and_output(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """No column of the contract's personal ones gets beyond staging; `text` there is a review's or a product's, public both."""
+    """No column of the contract's personal ones gets beyond staging; `text` is a product's or review's, or a ticket's, masked."""
     personal = {column.name for table in load_contract() for column in table.columns if column.personal} - {"text"}
     query = "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name IN ('behaviour', 'features', 'serving')"
     assert [row for row in warehouse.execute(query).fetchall() if row[1] in personal] == []

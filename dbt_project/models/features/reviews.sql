@@ -1,31 +1,4 @@
-with visible as (
-    select
-        *,
-        {{ visible_text(join_texts(['title', 'text'])) }} as full_text
-    from {{ ref('stg_reviews') }}
-),
-
--- Personal data are masked step by step, so that no expression is made twice.
-without_accounts as (
-    select
-        * exclude (full_text),
-        {{ mask_ibans('full_text') }} as full_text
-    from visible
-),
-
-without_cards as (
-    select
-        * exclude (full_text),
-        {{ mask_cards('full_text') }} as full_text
-    from without_accounts
-),
-
-texts as (
-    select
-        * exclude (full_text),
-        trim({{ mask_forms('full_text') }}) as full_text
-    from without_cards
-),
+with {{ masked_texts(ref('stg_reviews'), ['title', 'text']) }},
 
 suspected as (
     select distinct review_id from {{ ref('review_suspicions') }}
@@ -34,22 +7,22 @@ suspected as (
 -- Who gave no consent trains no model: the review is read, its stars are not.
 labelled as (
     select
-        texts.review_id,
-        texts.product_id,
-        texts.customer_id,
-        texts.full_text as text,
-        texts.rating,
+        masked.review_id,
+        masked.product_id,
+        masked.customer_id,
+        masked.full_text as text,
+        masked.rating,
         case
-            when texts.full_text = '' or not coalesce(known_customers.consent, true) then null
-            when texts.rating <= 2 then 'negative'
-            when texts.rating = 3 then 'neutral'
-            when texts.rating >= 4 then 'positive'
+            when masked.full_text = '' or not coalesce(known_customers.consent, true) then null
+            when masked.rating <= 2 then 'negative'
+            when masked.rating = 3 then 'neutral'
+            when masked.rating >= 4 then 'positive'
         end as label,
-        texts.reviewed_at,
+        masked.reviewed_at,
         cast(case when suspected.review_id is null then 1 else {{ var('suspect_weight') }} end as double) as weight
-    from texts
-    left join {{ ref('known_customers') }} as known_customers on texts.customer_id = known_customers.customer_id
-    left join suspected on texts.review_id = suspected.review_id
+    from masked
+    left join {{ ref('known_customers') }} as known_customers on masked.customer_id = known_customers.customer_id
+    left join suspected on masked.review_id = suspected.review_id
 ),
 
 counted as (

@@ -19,6 +19,7 @@ SERVING = {
     "bought_together": "SELECT 'p1' AS product_id, 1 AS rank, 'p2' AS bought_product_id, 0.5 AS score",
     "trending_products": "SELECT 'all' AS category, 1 AS rank, 'p2' AS product_id, 2.5 AS score",
     "review_sentiment": "SELECT 'r1' AS review_id, 'p1' AS product_id, 'positive' AS sentiment, 0.9 AS score",
+    "ticket_sentiment": "SELECT 't1' AS ticket_id, 'p1' AS product_id, 'negative' AS sentiment, -0.9 AS score",
     "sentiment_alerts": "SELECT 'p1' AS product_id, TIMESTAMP '2026-01-01' AS raised_at",
     "product_aspects": "SELECT 'p1' AS product_id, 'lid' AS aspect",
     "suspect_reviews": "SELECT 'r1' AS review_id, 'copy' AS reason",

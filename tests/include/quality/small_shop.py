@@ -57,6 +57,9 @@ FEATURES = {
     "sequences": f"""
         SELECT 'c' || i AS customer_id, ['p1', 'p2'] AS product_ids, ['view', 'cart'] AS event_types,
             [{NOW} - INTERVAL 2 DAY, {NOW} - INTERVAL 1 DAY] AS occurred_ats, ['test', 'test'] AS splits FROM range(30) t(i)""",
+    "tickets": f"""
+        SELECT 't' || i AS ticket_id, 'p' || i AS product_id, 'Where is it?' AS text, {NOW} - (20 - i) * INTERVAL 1 HOUR AS opened_at
+        FROM range(20) t(i)""",
     "reviews": f"""
         SELECT 'r' || i AS review_id, 'p' || i % 20 AS product_id, 'c' || i % 30 AS customer_id, 'Text' AS text, 1 + i % 5 AS rating,
             CASE WHEN 1 + i % 5 <= 2 THEN 'negative' WHEN 1 + i % 5 = 3 THEN 'neutral' ELSE 'positive' END AS label,
@@ -88,6 +91,9 @@ SERVING = {
     "review_sentiment": """
         SELECT 'r' || i AS review_id, 'p1' AS product_id, 'positive' AS sentiment, 0.7::DOUBLE AS score,
             0.1::DOUBLE AS p_negative, 0.1::DOUBLE AS p_neutral, 0.8::DOUBLE AS p_positive, '1' AS model_version FROM range(300) t(i)""",
+    "ticket_sentiment": """
+        SELECT 't' || i AS ticket_id, 'p1' AS product_id, 'negative' AS sentiment, -0.7::DOUBLE AS score,
+            0.8::DOUBLE AS p_negative, 0.1::DOUBLE AS p_neutral, 0.1::DOUBLE AS p_positive, '1' AS model_version FROM range(20) t(i)""",
     "product_sentiment": """
         SELECT 'p' || i AS product_id, 15::BIGINT AS reviews, 0.5::DOUBLE AS mean_score, 0.4::DOUBLE AS recent_score,
             0.0::DOUBLE AS trend, i = 3 AS alert, 0.5::DOUBLE AS p_value, 0.5::DOUBLE AS q_value

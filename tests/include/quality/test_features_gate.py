@@ -70,6 +70,7 @@ def test_faults_in_what_models_learn_from(night: Night, caplog: pytest.LogCaptur
         "SELECT * REPLACE (CASE review_id WHEN 'r299' THEN 'train' WHEN 'r15' THEN NULL ELSE split END AS split) FROM rows",
     )
     replant(night, "dismissed", "FROM rows UNION ALL FROM rows")
+    replant(night, "tickets", "SELECT * REPLACE (CASE ticket_id WHEN 't3' THEN 'I am me@example.org' ELSE text END AS text) FROM rows")
     broken = (
         "('x', 'forbid', 'p1', NULL, 1), ('y', 'limit', 'ghost', NULL, NULL), ('z', 'pin', 'p1', 'all', 1), ('w', 'pin', 'p2', 'all', 1)"
     )
@@ -102,6 +103,7 @@ def test_faults_in_what_models_learn_from(night: Night, caplog: pytest.LogCaptur
         "reviews.label_says_what_the_rating_says": "stop",
         "reviews.split_only_where_labelled": "stop",
         "reviews.no_split_reaches_into_a_later_one": "stop",
+        "tickets.no_address_in_a_text": "stop",
         "splits.all_three": "stop",
     }
     assert "column_name='email'" in caplog.text and "@example.org" not in caplog.text
@@ -109,7 +111,7 @@ def test_faults_in_what_models_learn_from(night: Night, caplog: pytest.LogCaptur
 
 def test_a_snapshot_of_nothing(night: Night) -> None:
     """Without a single interaction the night stops; few test labels and no optional rows only warn or pass."""
-    for file in ("interactions", "labels", "owned", "dismissed", "rules", "sequences", "reviews"):
+    for file in ("interactions", "labels", "owned", "dismissed", "rules", "sequences", "reviews", "tickets"):
         replant(night, file, "FROM rows LIMIT 0")
     with pytest.raises(GateRefused, match=r"refused: interactions\.has_rows: 0 rows\n"):
         check(night, "features")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, get_args
 
+import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -113,6 +115,23 @@ def test_only_new_and_changed_reviews_are_scored(fitted: tuple[Path, SentimentMo
     other = SentimentModel(CONFIG)
     other.fit(features, EVERYTHING, tmp_path, warm_start=model)
     assert other.predict(features, tmp_path / "fourth", tmp_path, previous=tmp_path / "first")["scored"] == 60
+
+
+def test_tickets_are_read_by_the_same_model(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:
+    features, model = fitted
+    asked = tmp_path / "asked"
+    shutil.copytree(features, asked)
+    duckdb.sql("""
+        SELECT 't' || n AS ticket_id, NULL::VARCHAR AS product_id, text, sha256(text) AS text_hash, TIMESTAMP '2026-01-01' AS opened_at
+        FROM (VALUES (1, 'terrible, broke at once'), (2, 'love it, wonderful'), (3, '')) t(n, text)""").write_parquet(
+        str(asked / "tickets.parquet")
+    )
+    rows = {"review_sentiment": 60, "ticket_sentiment": 2}
+    assert model.predict(asked, tmp_path / "first", tmp_path) == rows | {"scored": 62}
+    assert model.predict(asked, tmp_path / "second", tmp_path, previous=tmp_path / "first") == rows | {"scored": 0}
+    first, second = pq.read_table(tmp_path / "second" / "ticket_sentiment.parquet").to_pylist()
+    assert (first["ticket_id"], first["sentiment"]) == ("t1", "negative")
+    assert (second["ticket_id"], second["sentiment"]) == ("t2", "positive")
 
 
 def test_probabilities_are_probabilities(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:

@@ -1,0 +1,16 @@
+{{ config(tags=['sentiment']) }}
+
+with source as (
+    {{ read_predictions('ticket_sentiment', {
+        'ticket_id': 'varchar',
+        'product_id': 'varchar',
+        'sentiment': 'varchar',
+        'score': 'double',
+        'p_negative': 'double',
+        'p_neutral': 'double',
+        'p_positive': 'double',
+        'model_version': 'varchar'
+    }) }}
+)
+
+select * from source
