@@ -90,11 +90,11 @@ def bench(scratch: Path, config: SentimentConfig, *, with_pipeline: bool) -> dic
     if not evaluation.metrics:
         raise UnreadableReviews("no labelled review was held out to judge on")
     figures = {metric.name: metric for metric in evaluation.metrics}
-    test = _read(scratch, ["test"], config)
+    test = read_split(scratch, ["test"], config)
     began = time.perf_counter()
     probabilities, decided = model.score(test.texts)
     pace = len(test) / (time.perf_counter() - began)
-    before = _read(scratch, BEFORE_TEST, config, BASELINE_REVIEWS)
+    before = read_split(scratch, BEFORE_TEST, config, BASELINE_REVIEWS)
     by_baseline = tfidf_logits(before.texts, before.labels, test.texts).argmax(axis=1)
     result = {
         "macro_f1": round(figures["macro_f1"].value, 4),
@@ -172,7 +172,7 @@ def compare_regimes(scratch: Path, config: SentimentConfig) -> Iterator[dict[str
 
 def judge_regime(scratch: Path, config: SentimentConfig) -> dict[str, Any]:
     torch.set_num_threads(config.threads)
-    train, test = _read(scratch, ["train"], config, REGIME_REVIEWS), _read(scratch, ["test"], config, REGIME_REVIEWS)
+    train, test = read_split(scratch, ["train"], config, REGIME_REVIEWS), read_split(scratch, ["test"], config, REGIME_REVIEWS)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     encoder = EncoderClassifier.pretrained(
         config.encoder, config.max_tokens, config.seed, stars=bool((train.stars >= 0).all()), regime=config.regime
@@ -198,7 +198,7 @@ def judge_regime(scratch: Path, config: SentimentConfig) -> dict[str, Any]:
     }
 
 
-def _read(scratch: Path, splits: Sequence[str], config: SentimentConfig, limit: int | None = None) -> Reviews:
+def read_split(scratch: Path, splits: Sequence[str], config: SentimentConfig, limit: int | None = None) -> Reviews:
     return read_labelled(scratch, splits, max_chars=config.max_chars, threads=config.threads, seed=config.seed, limit=limit)
 
 
