@@ -93,6 +93,7 @@ def map_source(night: Night, sources: Path = SOURCES) -> dict[str, Any]:
     connection = duckdb.connect(config={"memory_limit": memory, "threads": night.settings.threads, "temp_directory": str(scratch)})
     try:
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
         connection.execute((SOURCES / "macros.sql").read_text())
         for name, entry in source.inputs.items():
             create_table(connection, name, entry)

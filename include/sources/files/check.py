@@ -34,7 +34,7 @@ COST = {
     "payments": "payment behaviour stays unknown",
     "events": "no views, carts or searches: no funnels, no sessions, no feedback on what was recommended",
     "reviews": "no sentiment; review_sentiment and product_sentiment will be empty",
-    "tickets": "support tables will be empty",
+    "tickets": "ticket_sentiment will be empty",
     "answers": "support tables will be empty",
     "campaigns": "advertising tables will be empty",
     "rules": "nothing is blocked, pinned or limited but by the settings",
