@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ml.text.lean_bert import LeanBert, is_bert, traced
 from ml.text.pretrained import load_tokenizer
-from ml.text.regimes import HEAD, Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
+from ml.text.regimes import HEAD, PACE, Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
 from ml.text.reviews import LABELS, STARS, class_log_probabilities
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class EncoderClassifier:
             targets: stars minus one, or indices into LABELS.
             weights: (n,) what each text counts.
             epochs: of each epoch the rows that are shown (see `budget.plan_epochs`).
-            learning_rate: its peak, of pretrained layers or of additions.
+            learning_rate: its peak for pretrained layers; others have a multiple of it.
             seed: decides order and dropout; the same seed, texts and threads give the same weights.
         """
         lengths = np.array([len(row) for row in tokens])
@@ -185,10 +185,10 @@ class EncoderClassifier:
         return EncoderClassifier(copy.deepcopy(self.model), self.tokenizer, self.max_tokens, self.regime)
 
     def _at_their_rates(self, learning_rate: float) -> list[dict[str, Any]]:
-        """The trained weights as parameter groups: among pretrained layers the head learns faster, additions learn as it does."""
+        """The trained weights as parameter groups: among pretrained layers the head learns faster, and so do additions (PACE)."""
         trained = [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]
         if self.regime != "full":
-            return [{"params": [weight for _, weight in trained], "lr": learning_rate}]
+            return [{"params": [weight for _, weight in trained], "lr": PACE[self.regime] * learning_rate}]
         return [
             {"params": [weight for name, weight in trained if not name.startswith(f"{HEAD}.")], "lr": learning_rate},
             {"params": [weight for name, weight in trained if name.startswith(f"{HEAD}.")], "lr": HEAD_PACE * learning_rate},

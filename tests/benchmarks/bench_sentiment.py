@@ -47,7 +47,6 @@ from tests.benchmarks.review_files import UnreadableReviews, write_snapshot
 PIPELINE_TEXTS = 500
 REGIME_REVIEWS = 1000
 REGIME_EPOCHS = 4
-REGIME_LEARNING_RATE = 1e-3  # small additions learn at a higher rate than whole layers
 
 
 def main() -> int:
@@ -164,8 +163,7 @@ def pipeline_speed(model: SentimentModel, test: Reviews, decided: np.ndarray, pa
 def compare_regimes(scratch: Path, config: SentimentConfig) -> Iterator[dict[str, Any]]:
     """Every tuning regime on the same sample of reviews, each in a process of its own, so that its peak of memory is its own."""
     for regime in get_args(Regime):
-        rate = config.learning_rate if regime == "full" else REGIME_LEARNING_RATE
-        chosen = config.model_copy(update={"regime": regime, "candidates": ("encoder",), "learning_rate": rate})
+        chosen = config.model_copy(update={"regime": regime, "candidates": ("encoder",)})
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as one:
             yield one.submit(judge_regime, scratch, chosen).result()
 

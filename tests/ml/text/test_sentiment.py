@@ -220,7 +220,7 @@ def test_readings_of_a_text() -> None:
 @pytest.mark.parametrize("regime", get_args(Regime))
 def test_every_regime_trains_few_or_many_weights_goes_on_and_is_kept(regime: Regime, tmp_path: Path) -> None:
     features = write(tmp_path / "features", shop())
-    config = CONFIG.model_copy(update={"regime": regime, "epochs": 12, "batch_size": 8, "learning_rate": 1e-3})
+    config = CONFIG.model_copy(update={"regime": regime, "epochs": 12, "batch_size": 8})
     model = SentimentModel(config)
     model.fit(features, BEFORE_TEST, tmp_path)
     fresh = EncoderClassifier.pretrained("", 16, config.seed, regime=regime)
