@@ -59,6 +59,12 @@ BENCHMARKS = [
         [str(REVIEWS), "--text", "summary,reviewText", "--label", "overall", "--time", "unixReviewTime", "--speed"],
         REVIEWS,
     ),
+    Benchmark(
+        "self_training",
+        "whether labels of the model's own help where half of the training reviews have no stars",
+        [str(REVIEWS), "--text", "summary,reviewText", "--label", "overall", "--time", "unixReviewTime"],
+        REVIEWS,
+    ),
     Benchmark("aspects", "polarity and aspects on sentences that people marked", [], SHOP_DATA / "aspect_reviews"),
     Benchmark(
         "reviews",
@@ -69,6 +75,11 @@ BENCHMARKS = [
     Benchmark("recommend", "lists beside the most popular products, by time, with the interval of the difference", SHOPS),
     Benchmark("rolling", "lists beside popularity over six past nights of a small shop", ["musical_instruments"], REVIEWS),
     Benchmark("diversity", "what variety costs: accuracy over the setting", [shop for shop in ("demo", "taobao") if shop in SHOPS]),
+    Benchmark(
+        "liking",
+        "what reviews change in the lists: accuracy, and how well liked what they show",
+        [shop for shop in ("demo", "musical_instruments") if shop in SHOPS],
+    ),
     Benchmark(
         "together",
         "which score of a pair names best what else is in an order",
