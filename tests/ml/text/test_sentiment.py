@@ -317,7 +317,7 @@ def test_a_suspect_review_pulls_less(suspect: str, tmp_path: Path) -> None:
     linear = LinearClassifier.fit(read.texts, read.labels, read.weights, 4.0)
     encoder = EncoderClassifier.pretrained("", 16, seed=1, regime="head")
     epochs = [np.arange(12)] * 30
-    encoder.train(encoder.tokenize(read.texts), read.labels, read.weights, epochs, learning_rate=0.01, batch_size=12, seed=1)
+    encoder.train(encoder.tokenize(read.texts), read.labels, read.weights, epochs, learning_rate=1e-4, batch_size=12, seed=1)
     for logits in (linear.logits([words])[0], encoder.logits([words], 1)[0]):
         assert logits[trusted] > logits[2 - trusted] + 0.2
 
