@@ -157,7 +157,8 @@ class SentimentModel(NightlyModel):
         )
 
     def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:  # noqa: ARG002
-        """Write review_sentiment.parquet for every review with text; scores of the same text by the same model are taken from `previous`.
+        """Write review_sentiment.parquet for every review with text, and ticket_sentiment.parquet where the snapshot has tickets; scores of
+        the same text by the same model are taken from `previous`.
 
         The counts also tell how many of the rows were scored now ('scored').
         """

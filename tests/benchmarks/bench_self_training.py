@@ -31,7 +31,7 @@ from ml.text.reviews import LABELS, STARS_OF_CLASS
 from ml.text.sentiment import SentimentModel
 from ml.text.sentiment_config import SentimentConfig
 from tests.benchmarks.bench_sentiment import macro_f1_difference, read_split
-from tests.benchmarks.review_files import UnreadableReviews, write_snapshot
+from tests.benchmarks.review_files import UnreadableReviews, add_file_arguments, write_snapshot
 
 UNRATED = "split = 'train' and ('0x' || right(md5(text), 8))::bigint / 4294967296.0 < $unrated"
 
@@ -90,10 +90,7 @@ def figures(model: SentimentModel, labels: np.ndarray, decided: np.ndarray, firs
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("reviews", type=Path)
-    parser.add_argument("--text", required=True, help="column of the text, or several with commas between them")
-    parser.add_argument("--label", required=True, help="column of the stars or classes")
-    parser.add_argument("--time", help="column of the moment")
+    add_file_arguments(parser)
     parser.add_argument("--unrated", type=float, default=0.5, help="share of the training reviews that loses its stars")
     parser.add_argument("--sure", type=float, default=0.9, help="probability from which the model's own label is believed")
     given = parser.parse_args()

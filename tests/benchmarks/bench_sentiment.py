@@ -42,7 +42,7 @@ from ml.text.regimes import Regime, merged
 from ml.text.reviews import LABELS, Reviews, class_log_probabilities, read_labelled
 from ml.text.sentiment import BASELINE_REVIEWS, SentimentModel
 from ml.text.sentiment_config import SentimentConfig
-from tests.benchmarks.review_files import UnreadableReviews, write_snapshot
+from tests.benchmarks.review_files import UnreadableReviews, add_file_arguments, write_snapshot
 
 PIPELINE_TEXTS = 500
 REGIME_REVIEWS = 1000
@@ -51,10 +51,7 @@ REGIME_EPOCHS = 4
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("reviews", type=Path)
-    parser.add_argument("--text", required=True, help="column of the text, or several with commas between them")
-    parser.add_argument("--label", required=True, help="column of the stars or classes")
-    parser.add_argument("--time", help="column of the moment")
+    add_file_arguments(parser)
     parser.add_argument("--minutes", type=float, help="minutes a night may train; default: the setting")
     parser.add_argument("--speed", action="store_true", help="measure transformers' pipeline too")
     parser.add_argument("--regimes", action="store_true", help="compare the tuning regimes on a sample, and nothing else")

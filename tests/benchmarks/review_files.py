@@ -11,6 +11,7 @@ Windows-1252. Labels are read so:
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import gzip
 import math
@@ -40,6 +41,14 @@ MOST_JUDGED = 20_000
 
 class UnreadableReviews(Exception):
     """The file cannot be used; the message says in one line why."""
+
+
+def add_file_arguments(parser: argparse.ArgumentParser) -> None:
+    """The file, and which of its columns are the text, the label and the time."""
+    parser.add_argument("reviews", type=Path)
+    parser.add_argument("--text", required=True, help="column of the text, or several with commas between them")
+    parser.add_argument("--label", required=True, help="column of the stars or classes")
+    parser.add_argument("--time", help="column of the moment")
 
 
 def write_snapshot(file: Path, text: str, label: str, time: str | None, folder: Path) -> None:
