@@ -1,7 +1,8 @@
 """A BERT classifier as it is asked: one text at a time without padding, queries, keys and values in one product.
 
 The same numbers as transformers' own modules give, sooner: a third of the activations' roundings to eight bits falls away, and so does
-what those modules do for masks, caches and hooks. Traced, it runs without Python's lock, so that two threads score nearly twice as much as one.
+what those modules do for masks, caches and hooks. Traced, it runs without Python's lock, so that two threads score nearly twice as much
+as one.
 """
 
 from __future__ import annotations
