@@ -153,8 +153,8 @@ class CategoryLists:
     def __exit__(self, *_: object) -> None:
         self._writer.close()
 
-    def add(self, customers: Customers, asked: History, total: np.ndarray) -> None:
-        """Writes a block's rows.
+    def best(self, customers: Customers, asked: History, total: np.ndarray) -> pa.RecordBatch:
+        """A block's rows.
 
         Args:
             customers, asked: n customers and their histories.
@@ -164,7 +164,7 @@ class CategoryLists:
         numbers, worth = top_k(shares, self.config.category_lists)
         liked = np.where(worth > 0, numbers, -1)
         picks = best_of_categories(total, liked, self._members, self.config.category_list_length)
-        batch = pa.RecordBatch.from_arrays(
+        return pa.RecordBatch.from_arrays(
             [
                 customers.ids.take(pa.array(picks.customers)),
                 self._names.take(pa.array(picks.categories)),
@@ -174,6 +174,9 @@ class CategoryLists:
             ],
             schema=BY_CATEGORY,
         )
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Writes what `best` made; blocks in the order of their customers."""
         self._writer.write_batch(batch)
         self.rows += len(batch)
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from ml.recommend.candidates import Training
-from ml.recommend.item_weights import ItemWeights, one_thread, strongest_of_dense
+from ml.recommend.item_weights import ItemWeights, strongest_of_dense
 from ml.recommend.shop_arrays import Catalogue
+from ml.recommend.threads import one_thread
 
 
 class Ease(ItemWeights):

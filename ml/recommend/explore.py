@@ -53,12 +53,13 @@ class Exploration:
         places = ((np.arange(count) + 0.5) * config.list_length / count).astype(np.int64)
         return cls(places, products, content) if len(products) else None
 
-    def block(self, snapshot: Snapshot, customers: Customers, asked: History) -> Draws:
-        """The draws for a block of customers with their histories. Those without consent get no personal draw."""
+    def block(self, customers: Customers, asked: History, chance: np.ndarray) -> Draws:
+        """The draws for a block of customers with their histories and chances (see `Snapshot.chances`). Those without consent get no
+        personal draw."""
         # rounded, so that the last bits of a matrix product on more threads do not choose
         liking = np.zeros((len(customers), len(self.products))) if self.content is None else self.content.score(asked)[:, self.products]
         liking = np.round(liking.astype(np.float64), 3)
-        return Draws(self.places, self.products, liking, snapshot.chances(customers), customers.consent)
+        return Draws(self.places, self.products, liking, chance, customers.consent)
 
 
 @dataclass(frozen=True)

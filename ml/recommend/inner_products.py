@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from ml.recommend.item_weights import one_thread
+from ml.recommend.threads import one_thread
 
 # a tile of scores, 512 KiB, and its vectors stay in a core's second-level cache
 QUERIES_A_TILE = 256

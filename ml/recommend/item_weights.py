@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -52,17 +50,6 @@ class ItemWeights:
         moved = sp.csr_matrix((np.ones(len(kept), np.float32), (kept, fitted[kept])), shape=(len(fitted), self.weights.shape[0]))
         self.weights = (moved @ self.weights @ moved.T).tocsr()
         self.weights.sort_indices()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within it torch's kernels run on one thread, so that their sums are added in one order whatever the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def strongest_of_dense(weights: torch.Tensor, numbers: np.ndarray, products: int, keep: int) -> sp.csr_matrix:

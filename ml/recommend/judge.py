@@ -72,8 +72,9 @@ def _lists(
     owned = snapshot.owned(customers, exam.starts_at)
     segments = snapshot.segments_before(customers, exam)
     category, k = snapshot.catalogue.category, min(K, len(snapshot.catalogue))
-    columns: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in scorers}
-    for begin, end in next(iter(scorers.values())).blocks(len(customers)):
+
+    def of_block(begin: int, end: int) -> dict[str, tuple[np.ndarray, ...]]:
+        columns: dict[str, tuple[np.ndarray, ...]] = {}
         asked = history.rows(begin, end)
         wanted = np.zeros((end - begin, len(snapshot.catalogue)), dtype=bool)
         wanted[within(answers, begin, end)] = True
@@ -85,15 +86,17 @@ def _lists(
             products = np.where(shown, ranked.products, -1)
             hits = np.take_along_axis(wanted, ranked.products, 1) & shown
             padding = ((0, 0), (0, K - k))
-            columns[name].append(
-                (
-                    np.pad(products, padding, constant_values=-1),
-                    np.pad(hits, padding),
-                    beyond.miscalibration(shares, np.where(shown, category[ranked.products], -2)),
-                )
+            columns[name] = (
+                np.pad(products, padding, constant_values=-1),
+                np.pad(hits, padding),
+                beyond.miscalibration(shares, np.where(shown, category[ranked.products], -2)),
             )
+        return columns
+
     nothing = (np.empty((0, K), np.int64), np.empty((0, K), dtype=bool), np.empty(0))
-    return {name: Judged(*(np.concatenate(c) for c in zip(nothing, *parts, strict=True))) for name, parts in columns.items()}
+    parts = list(next(iter(scorers.values())).by_block(len(customers), of_block))
+    of_all = {name: zip(nothing, *(part[name] for part in parts), strict=True) for name in scorers}
+    return {name: Judged(*(np.concatenate(column) for column in columns)) for name, columns in of_all.items()}
 
 
 def _groups(segments: pa.StringArray, least: int) -> Iterator[tuple[str, np.ndarray]]:

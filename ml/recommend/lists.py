@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class _Block:
         segment, age: (n,) as `Rules` wants them.
         draws: the block's exploration, if any.
         propensities: (n, k) afterwards, of what was drawn; NaN elsewhere.
+        of_categories: afterwards, the block's rows of recommendations_by_category.
     """
 
     rules: Rules
@@ -60,10 +61,11 @@ class _Block:
     age: np.ndarray
     draws: Draws | None
     propensities: np.ndarray = field(init=False)
+    of_categories: pa.RecordBatch = field(init=False)
 
     def choose(self, total: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         self.rules.hide(total, self.segment, self.age)
-        self.by_category.add(self.customers, self.asked, total)
+        self.of_categories = self.by_category.best(self.customers, self.asked, total)
         products, scores, self.propensities = self.rules.choose(total, k, self.segment, self.draws)
         return products, scores
 
@@ -85,26 +87,51 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, conte
         pq.ParquetWriter(out / "recommendations.parquet", RECOMMENDATIONS, compression="zstd") as writer,
         CategoryLists(snapshot.catalogue, snapshot.config, out) as by_category,
     ):
+        makes = _Makes(snapshot, scorer, segments, reasons, rules, exploration, by_category)
         for customers in snapshot.windows(WINDOW):
-            history, barred = snapshot.history(customers), snapshot.barred(customers)
-            segment = rules.number(customers.segments)
-            age = snapshot.reached_ages(customers) if rules.minimum_age.any() else np.zeros(len(customers), np.int32)
-            for begin, end in scorer.blocks(len(customers)):
-                part = Customers(
-                    customers.ids.slice(begin, end - begin), customers.segments.slice(begin, end - begin), customers.consent[begin:end]
-                )
-                asked = history.rows(begin, end)
-                strangers = np.flatnonzero(np.diff(asked.indptr) == 0)
-                plain = is_in(part.segments, scorer.popular_segments)
-                instead = _segment_scores(part, strangers, segments)
-                draws = exploration.block(snapshot, part, asked) if exploration else None
-                block = _Block(rules, by_category, part, asked, segment[begin:end], age[begin:end], draws)
-                ranked = scorer.rank(asked, within(barred, begin, end), snapshot.config.list_length, instead, block.choose, plain)
-                batch = _batch(snapshot, scorer, reasons, block, ranked, instead)
+            for batch, of_categories in makes.lists(customers):
                 writer.write_batch(batch)
+                by_category.write(of_categories)
                 written += len(batch)
     rows = {"recommendations": written, "recommendations_by_category": by_category.rows}
     return rows | {"recommendations_default": _write_defaults(snapshot, scorer, rules, segments, out)}
+
+
+@dataclass(frozen=True)
+class _Makes:
+    """Makes the rows of some customers, a block of them at a time.
+
+    Attributes:
+        segments: (P,) popularity by segment.
+        exploration: tonight's, if any.
+    """
+
+    snapshot: Snapshot
+    scorer: Scorer
+    segments: Mapping[str, np.ndarray]
+    reasons: Reasons
+    rules: Rules
+    exploration: Exploration | None
+    by_category: CategoryLists
+
+    def lists(self, customers: Customers) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+        """Rows of recommendations and of recommendations_by_category, in the order of the customers."""
+        snapshot, scorer, rules = self.snapshot, self.scorer, self.rules
+        history, barred = snapshot.history(customers), snapshot.barred(customers)
+        segment = rules.number(customers.segments)
+        age = snapshot.reached_ages(customers) if rules.minimum_age.any() else np.zeros(len(customers), np.int32)
+        chance = snapshot.chances(customers) if self.exploration else np.zeros(len(customers), np.uint64)
+
+        def of_block(begin: int, end: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+            part, asked = customers.rows(begin, end), history.rows(begin, end)
+            instead = _segment_scores(part, np.flatnonzero(np.diff(asked.indptr) == 0), self.segments)
+            draws = self.exploration.block(part, asked, chance[begin:end]) if self.exploration else None
+            block = _Block(rules, self.by_category, part, asked, segment[begin:end], age[begin:end], draws)
+            plain = is_in(part.segments, scorer.popular_segments)
+            ranked = scorer.rank(asked, within(barred, begin, end), snapshot.config.list_length, instead, block.choose, plain)
+            return _batch(snapshot, scorer, self.reasons, block, ranked, instead), block.of_categories
+
+        return scorer.by_block(len(customers), of_block)
 
 
 def _segment_scores(customers: Customers, strangers: np.ndarray, segments: Mapping[str, np.ndarray]) -> np.ndarray:

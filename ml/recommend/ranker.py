@@ -31,7 +31,7 @@ class Rows:
 
     Attributes:
         names: (f,) features.
-        table: (r, f) float32.
+        tables: blocks of (r, f) float32 in all; joined to one, they would be in memory twice.
         wanted: (r,) whether the customer went on to want the product.
         sizes: (n,) rows of each customer.
         answers: (n,) how many products each customer went on to want, in the pool or not.
@@ -39,7 +39,7 @@ class Rows:
     """
 
     names: Sequence[str]
-    table: np.ndarray
+    tables: Sequence[np.ndarray]
     wanted: np.ndarray
     sizes: np.ndarray
     answers: np.ndarray
@@ -48,14 +48,16 @@ class Rows:
     def only(self, kept: np.ndarray) -> Self:
         """The rows of the (n,) customers kept."""
         rows = np.repeat(kept, self.sizes)
-        return type(self)(self.names, self.table[rows], self.wanted[rows], self.sizes[kept], self.answers[kept], self.customers[kept])
+        of_tables = np.split(rows, np.cumsum([len(table) for table in self.tables])[:-1])
+        tables = [table[some] for table, some in zip(self.tables, of_tables, strict=True)]
+        return type(self)(self.names, tables, self.wanted[rows], self.sizes[kept], self.answers[kept], self.customers[kept])
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Several groups of customers as one, with the first one's features: a younger shop may not have had all of its candidates."""
         names, arrays = parts[0].names, ("wanted", "sizes", "answers", "customers")
-        table = np.concatenate([arranged(part.names, part.table, names) for part in parts])
-        return cls(names, table, *(np.concatenate([getattr(part, name) for part in parts]) for name in arrays))
+        tables = [arranged(part.names, table, names) for part in parts for table in part.tables]
+        return cls(names, tables, *(np.concatenate([getattr(part, name) for part in parts]) for name in arrays))
 
     def ndcg(self, scores: np.ndarray, k: int) -> np.ndarray:
         """(n,) NDCG@k of ordering each customer's rows by (r,) scores; of equal ones the earlier row."""
@@ -100,7 +102,8 @@ class Ranker:
         }
         # between counting each customer once, as NDCG does, and each wish once, which is steadier
         weight = np.repeat(1 / np.sqrt(np.maximum(rows.answers, 1)), rows.sizes)
-        data = lgb.Dataset(rows.table, rows.wanted.astype(np.int8), weight=weight / weight.mean(), feature_name=list(rows.names))
+        tables = [table for table in rows.tables if len(table)]
+        data = lgb.Dataset(tables, rows.wanted.astype(np.int8), weight=weight / weight.mean(), feature_name=list(rows.names))
         return cls(lgb.train(settings, data, config.ranker_rounds))
 
     def predict(self, names: Sequence[str], table: np.ndarray, threads: int) -> np.ndarray:
@@ -109,6 +112,10 @@ class Ranker:
             return np.empty(0, np.float32)
         table = arranged(names, table, self.booster.feature_name())
         return np.asarray(self.booster.predict(table, num_threads=threads), dtype=np.float32)
+
+    def predict_rows(self, rows: Rows, threads: int) -> np.ndarray:
+        """(r,) float32 probabilities of all rows."""
+        return np.concatenate([self.predict(rows.names, table, threads) for table in rows.tables])
 
     def save(self, file: Path) -> None:
         """The trees as LightGBM's own text."""
@@ -132,14 +139,12 @@ class SecondStage:
         ranker: the trees.
         names: of the candidates, in the order of their scores.
         catalogue, facts: as of the moment of the histories it will be asked with.
-        threads: to predict with.
     """
 
     ranker: Ranker
     names: Sequence[str]
     catalogue: Catalogue
     facts: Facts
-    threads: int
 
     def order(
         self, asked: History, pool: np.ndarray, live: np.ndarray, scores: Sequence[np.ndarray], best: Sequence[np.ndarray]
@@ -155,7 +160,7 @@ class SecondStage:
         """
         of, sure = dict(zip(self.names, scores, strict=True)), telling(self.names, best)
         names, table = feature_table(asked, pool, of, sure, self.catalogue, self.facts)
-        return self.ranker.predict(names, table[live.ravel()], self.threads)
+        return self.ranker.predict(names, table[live.ravel()], threads=1)
 
 
 def arranged(names: Sequence[str], table: np.ndarray, wanted: Sequence[str]) -> np.ndarray:

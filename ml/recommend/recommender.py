@@ -33,7 +33,7 @@ from ml.recommend.judge import K, judge
 from ml.recommend.lists import write_lists
 from ml.recommend.popularity import CategoryPopularity, Popularity
 from ml.recommend.ranker import Ranker, Rows, SecondStage
-from ml.recommend.rehearsal import earlier, known_before, pool_before, rehearse
+from ml.recommend.rehearsal import earlier, known_before, pool_before, rehearse, rows_before
 from ml.recommend.repeat import Repeat
 from ml.recommend.scoring import Scorer
 from ml.recommend.segments import worse_than_popularity
@@ -214,7 +214,7 @@ class Recommender(NightlyModel):
         trial = Ranker.fit(told.only(~np.isin(told.customers, held_out.customers)), self.config)
         if trial is None:
             return None, {}
-        ndcg = float(held_out.ndcg(trial.predict(held_out.names, held_out.table, self.config.threads), K).mean())
+        ndcg = float(held_out.ndcg(trial.predict_rows(held_out, self.config.threads), K).mean())
         log.info("second stage: NDCG@%d %.4f, blend %.4f on %d customers held out", K, ndcg, blend_ndcg, len(held_out.sizes))
         if ndcg > blend_ndcg:
             self.ranker = Ranker.fit(told, self.config)
@@ -229,7 +229,7 @@ class Recommender(NightlyModel):
                 return
             if not len(snapshot.examined(before, 1)):
                 continue
-            _, rows = rehearse(snapshot, before, self._fitted(snapshot, cache, before.starts_at, half_life), self.config)
+            rows = rows_before(snapshot, before, self._fitted(snapshot, cache, before.starts_at, half_life), self.config)
             customers += len(rows.sizes)
             yield rows
 
@@ -239,7 +239,7 @@ class Recommender(NightlyModel):
         if self.ranker is None or not self._learned or not len(snapshot.examined(exam, 1)):
             return self.ranker
         self._follow(snapshot, cache)
-        _, rows = rehearse(snapshot, exam, self.candidates, self.config)
+        rows = rows_before(snapshot, exam, self.candidates, self.config)
         return Ranker.fit(Rows.joined([rows, *self._learned]), self.config)
 
     def _best_half_life(self, snapshot: Snapshot, exam: Exam) -> tuple[float, float]:
@@ -274,7 +274,7 @@ class Recommender(NightlyModel):
         if ranker is not None and facts is not None:
             candidates = list(fitted)
             names = [candidate.name for candidate in candidates]
-            second = SecondStage(ranker, names, snapshot.catalogue, facts, self.config.threads)
+            second = SecondStage(ranker, names, snapshot.catalogue, facts)
         weights = np.array([choice.weights.get(candidate.name, 0) for candidate in candidates])
         demotion = (1 - choice.penalty * snapshot.catalogue.discontent).astype(np.float32)
         diversity = max(choice.diversity, self.config.diversity)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from ml.recommend.judge import K
 from ml.recommend.ranker import Rows, pool_of, telling
 from ml.recommend.ranker_features import feature_table
 from ml.recommend.scoring import Scorer, by_popularity, within
-from ml.recommend.shop_arrays import Customers, Exam, History
+from ml.recommend.shop_arrays import Catalogue, Customers, Exam, History
 from ml.recommend.snapshot import Snapshot
+from ml.recommend.threads import Result
 
 
 @dataclass(frozen=True)
@@ -32,29 +34,46 @@ class _Block:
     scores: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
 
+    def pool(self, catalogue: Catalogue) -> Pool:
+        return Pool.of(self.scores, self.allowed, self.wanted, catalogue.discontent, K)
 
-def _blocks(
-    snapshot: Snapshot, exam: Exam, customers: Customers, candidates: Sequence[Candidate], config: RecommenderConfig
-) -> Iterator[_Block]:
+
+def _by_block(
+    snapshot: Snapshot,
+    exam: Exam,
+    customers: Customers,
+    candidates: Sequence[Candidate],
+    config: RecommenderConfig,
+    work: Callable[[_Block], Result],
+) -> Iterator[Result]:
     history = snapshot.history(customers, exam.starts_at)
     owned, answers = snapshot.owned(customers, exam.starts_at), snapshot.labels(customers, exam)
     known = known_before(snapshot, exam)
     scorer = Scorer(candidates, np.ones(len(candidates)), np.ones(len(known)), np.zeros(len(known)), known, config)
-    for begin, end in scorer.blocks(len(customers)):
+
+    def of_block(begin: int, end: int) -> Result:
         asked = history.rows(begin, end)
         allowed = np.tile(known, (end - begin, 1))
         allowed[within(owned, begin, end)] = False
         wanted = np.zeros_like(allowed)
         wanted[within(answers, begin, end)] = True
         scores, best = zip(*(scaled(candidate.score(asked)) for candidate in candidates), strict=True)
-        yield _Block(begin, end, asked, allowed, wanted, scores, best)
+        return work(_Block(begin, end, asked, allowed, wanted, scores, best))
+
+    return scorer.by_block(len(customers), of_block)
 
 
 def pool_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Pool:
     """What the blend of some candidates is chosen on; see `rehearse`."""
     customers = snapshot.examined(exam, config.max_validation_customers)
-    blocks = _blocks(snapshot, exam, customers, candidates, config)
-    return Pool.joined([Pool.of(b.scores, b.allowed, b.wanted, snapshot.catalogue.discontent, K) for b in blocks])
+    return Pool.joined(list(_by_block(snapshot, exam, customers, candidates, config, lambda block: block.pool(snapshot.catalogue))))
+
+
+def rows_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Rows:
+    """What the second stage learns from; see `rehearse`."""
+    customers = snapshot.examined(exam, config.max_validation_customers)
+    asking = _Asking.of(snapshot, exam, customers, candidates, config)
+    return Rows.joined(list(_by_block(snapshot, exam, customers, candidates, config, asking.rows)))
 
 
 def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> tuple[Pool, Rows]:
@@ -66,21 +85,46 @@ def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], co
         config: sizes, and the most customers.
     """
     customers = snapshot.examined(exam, config.max_validation_customers)
-    facts = Facts.read(snapshot, exam.starts_at)
-    filling = by_popularity(facts.wanted_7)
-    names = [candidate.name for candidate in candidates]
-    ids = np.array(customers.ids.to_pylist(), dtype=object)
-    pools, parts = [], []
-    for block in _blocks(snapshot, exam, customers, candidates, config):
-        pools.append(Pool.of(block.scores, block.allowed, block.wanted, snapshot.catalogue.discontent, K))
-        bar = np.where(block.allowed, filling, np.float32(-np.inf))
-        pool, live, scores = pool_of(block.scores, bar, config.ranker_each)
-        said, sure = dict(zip(names, scores, strict=True)), telling(names, block.best)
-        features, table = feature_table(block.asked, pool, said, sure, snapshot.catalogue, facts)
+    asking = _Asking.of(snapshot, exam, customers, candidates, config)
+    blocks = _by_block(snapshot, exam, customers, candidates, config, lambda block: (block.pool(snapshot.catalogue), asking.rows(block)))
+    pools, rows = zip(*blocks, strict=True)
+    return Pool.joined(pools), Rows.joined(rows)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Makes the second stage's rows of a block.
+
+    Attributes:
+        names: of the candidates.
+        ids: (n,) of all customers.
+        catalogue, facts: of the products, before the exam.
+        filling: (P,) orders what a candidate scores alike.
+        each: products that a candidate brings at most.
+    """
+
+    names: Sequence[str]
+    ids: np.ndarray
+    catalogue: Catalogue
+    facts: Facts
+    filling: np.ndarray
+    each: int
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, exam: Exam, customers: Customers, candidates: Sequence[Candidate], config: RecommenderConfig) -> Self:
+        facts = Facts.read(snapshot, exam.starts_at)
+        ids = np.array(customers.ids.to_pylist(), dtype=object)
+        names = [candidate.name for candidate in candidates]
+        return cls(names, ids, snapshot.catalogue, facts, by_popularity(facts.wanted_7), config.ranker_each)
+
+    def rows(self, block: _Block) -> Rows:
+        bar = np.where(block.allowed, self.filling, np.float32(-np.inf))
+        pool, live, scores = pool_of(block.scores, bar, self.each)
+        said, sure = dict(zip(self.names, scores, strict=True)), telling(self.names, block.best)
+        features, table = feature_table(block.asked, pool, said, sure, self.catalogue, self.facts)
         hit = np.take_along_axis(block.wanted, pool, 1) & live
-        of = ids[block.begin : block.end]
-        parts.append(Rows(features, table[live.ravel()], hit[live], live.sum(axis=1), block.wanted.sum(axis=1), of))
-    return Pool.joined(pools), Rows.joined(parts)
+        of = self.ids[block.begin : block.end]
+        return Rows(features, [table[live.ravel()]], hit[live], live.sum(axis=1), block.wanted.sum(axis=1), of)
 
 
 def earlier(snapshot: Snapshot, exam: Exam) -> Iterator[Exam]:

@@ -14,6 +14,7 @@ from ml.recommend.config import RecommenderConfig
 from ml.recommend.diversity import diversify
 from ml.recommend.ranker import SecondStage, pool_of
 from ml.recommend.shop_arrays import History
+from ml.recommend.threads import Result, side_by_side
 from ml.recommend.topk import top_k
 
 # so little that it decides only where no candidate has anything to say
@@ -70,12 +71,15 @@ class Scorer:
         filling[~self.allowed] = -np.inf
         return filling
 
-    def blocks(self, customers: int) -> Iterator[tuple[int, int]]:
-        """Bounds of blocks of customers whose dense scores, one block a candidate and a few for working, stay in memory."""
+    def by_block(self, customers: int, work: Callable[[int, int], Result]) -> Iterator[Result]:
+        """What `work` makes of blocks of customers, begin to end, in their order; as many at a time as there are threads.
+
+        A block's dense scores, one table a candidate and a few for working, take `score_chunk_mb`.
+        """
         row_bytes = 4 * max(1, len(self.popularity)) * (len(self.candidates) + 4)
         size = max(1, min(self.config.score_chunk_rows, self.config.score_chunk_mb * 2**20 // row_bytes))
-        for begin in range(0, customers, size):
-            yield begin, min(begin + size, customers)
+        begins = range(0, customers, size)
+        return side_by_side(lambda begin: work(begin, min(begin + size, customers)), begins, self.config.threads)
 
     def rank(
         self,

@@ -23,8 +23,8 @@ from torch import Tensor
 from ml.recommend.als import vector_affinity
 from ml.recommend.candidates import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.item_weights import one_thread
 from ml.recommend.shop_arrays import EVENT_TYPES, Catalogue, History
+from ml.recommend.threads import one_thread
 from ml.recommend.words import words_of
 from ml.text.encoder import TextEncoder
 

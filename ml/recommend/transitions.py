@@ -14,8 +14,9 @@ import scipy.sparse as sp
 import torch
 
 from ml.recommend.candidates import Training
-from ml.recommend.item_weights import ItemWeights, one_thread, strongest_of_dense
+from ml.recommend.item_weights import ItemWeights, strongest_of_dense
 from ml.recommend.shop_arrays import Catalogue, History
+from ml.recommend.threads import one_thread
 from ml.recommend.words import precision, words_of
 
 # a product further back than this share of the latest one's weight is not looked at

@@ -30,8 +30,8 @@ def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, customers: Custo
     answers, category = snapshot.labels(customers, exam), snapshot.catalogue.category
     tried = [least, *(value for value in TRIED if value > least)]
     pool = max(LOOKED_AT * K, LEAST_LOOKED_AT)
-    found: list[np.ndarray] = []
-    for begin, end in model.blocks(len(customers)):
+
+    def of_block(begin: int, end: int) -> np.ndarray:
         wanted = np.zeros((end - begin, len(category)), dtype=bool)
         wanted[within(answers, begin, end)] = True
         ranked = model.rank(history.rows(begin, end), within(owned, begin, end), pool)
@@ -41,8 +41,9 @@ def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, customers: Custo
             order = np.argsort(-scaled(ranked.scores, category[ranked.products], value), axis=1, kind="stable")[:, :K]
             kept = np.take_along_axis(hits, order, 1)
             for_all.append(metrics.ndcg(kept, wanted.sum(axis=1)))
-        found.append(np.stack(for_all, axis=1))
-    ndcg = np.concatenate(found) if found else np.zeros((0, len(tried)))
+        return np.stack(for_all, axis=1)
+
+    ndcg = np.concatenate([np.zeros((0, len(tried))), *model.by_block(len(customers), of_block)])
     if len(ndcg) < 2:
         return least
     best = int(ndcg.mean(axis=0).argmax())

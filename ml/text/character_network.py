@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 from torch.nn import functional
+from transformers import get_linear_schedule_with_warmup
 
 from ml.text.budget import plan_epochs
 from ml.text.encoder_classifier import shuffled_batches
@@ -237,7 +238,8 @@ def _train(
         torch.optim.SparseAdam([network.vectors.weight], lr=LEARNING_RATE),
         torch.optim.AdamW(others, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True),
     ]
-    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _pace(step, len(batches))) for optimizer in optimizers]
+    warm = round(WARM_UP_SHARE * len(batches))
+    schedules = [get_linear_schedule_with_warmup(optimizer, warm, len(batches)) for optimizer in optimizers]
     goal, counts = torch.from_numpy(labels), torch.from_numpy(weights).float()
     network.train()
     for rows in batches:
@@ -248,9 +250,3 @@ def _train(
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
             optimizer.step()
             schedule.step()
-
-
-def _pace(step: int, steps: int) -> float:
-    """The share of the learning rate."""
-    warm = max(1.0, WARM_UP_SHARE * steps)
-    return min((step + 1) / warm, (steps - step) / max(1.0, steps - warm))

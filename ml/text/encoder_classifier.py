@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from safetensors.torch import save as to_bytes
 from torch.nn.utils.rnn import pad_sequence
+from transformers import get_linear_schedule_with_warmup
 
 from ml.text.lean_bert import LeanBert, is_bert, traced
 from ml.text.pretrained import load_tokenizer
@@ -97,7 +98,7 @@ class EncoderClassifier:
         plan = [rows[batch] for rows in epochs for batch in shuffled_batches(lengths[rows], batch_size, rng)]
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(self._at_their_rates(learning_rate), weight_decay=WEIGHT_DECAY, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_up_and_decay(step, len(plan)))
+        schedule = get_linear_schedule_with_warmup(optimizer, round(WARM_UP_SHARE * len(plan)), len(plan))
         progress = _Progress("trained", sum(map(len, plan)))
         reduced = trains_in_bfloat16()
         allocating = self.regime == "adalora" and begin_allocating(self.model, len(plan))
@@ -249,11 +250,6 @@ def _set_attention_dropout(model: Any, share: float) -> None:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Dropout) and name.endswith(("self.dropout", "attention.dropout")):
             module.p = share
-
-
-def _warm_up_and_decay(step: int, steps: int) -> float:
-    warm = max(1, round(WARM_UP_SHARE * steps))
-    return min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm)))
 
 
 class _Progress:

@@ -70,6 +70,10 @@ def test_a_small_shop_stays_with_the_blend(features, tmp_path, learning):
     assert model.ranker is None and not model.choice.second_stage and model.choice.held_out == 0 and model.choice.weights
 
 
+def whole(rows: Rows) -> np.ndarray:
+    return np.concatenate(rows.tables)
+
+
 def rows_of(features: Path, config: RecommenderConfig) -> Rows:
     """What the second stage learns from on the validation days."""
     snapshot = Snapshot(features, config)
@@ -86,7 +90,7 @@ def test_features_know_nothing_of_the_days_of_the_answers(tmp_path, config):
     one, two = rows_of(features, config), rows_of(changed, config)
     both = np.intersect1d(one.customers, two.customers)
     one, two = one.only(np.isin(one.customers, both)), two.only(np.isin(two.customers, both))
-    np.testing.assert_array_equal(one.table, two.table)
+    np.testing.assert_array_equal(whole(one), whole(two))
     assert (one.wanted != two.wanted).any()
 
 
@@ -100,14 +104,14 @@ def test_earlier_days_are_as_long_and_leave_as_much_before_them(features, config
 def test_the_trees_order_better_than_what_they_were_given(features, config):
     rows = rows_of(features, config)
     ranker = Ranker.fit(rows, config.model_copy(update={"ranker_rounds": 40}))
-    scores = ranker.predict(rows.names, rows.table, 1)
-    assert rows.ndcg(scores, 10).mean() > rows.ndcg(rows.table[:, list(rows.names).index("score_repeat")], 10).mean()
+    scores = ranker.predict(rows.names, whole(rows), 1)
+    assert rows.ndcg(scores, 10).mean() > rows.ndcg(whole(rows)[:, list(rows.names).index("score_repeat")], 10).mean()
 
 
 def test_threads_change_nothing(features, config):
     rows = rows_of(features, config)
     one, two = (Ranker.fit(rows, config.model_copy(update={"threads": threads})) for threads in (1, 2))
-    np.testing.assert_array_equal(one.predict(rows.names, rows.table, 1), two.predict(rows.names, rows.table, 2))
+    np.testing.assert_array_equal(one.predict(rows.names, whole(rows), 1), two.predict(rows.names, whole(rows), 2))
 
 
 def test_kept_trees_say_the_same_and_do_without_unknown_features(features, config, tmp_path):
@@ -115,20 +119,20 @@ def test_kept_trees_say_the_same_and_do_without_unknown_features(features, confi
     ranker = Ranker.fit(rows, config)
     ranker.save(tmp_path / "ranker.txt")
     kept = Ranker.load(tmp_path / "ranker.txt")
-    np.testing.assert_array_equal(ranker.predict(rows.names, rows.table, 1), kept.predict(rows.names, rows.table, 1))
-    turned = kept.predict(list(rows.names)[::-1], rows.table[:, ::-1], 1)
-    np.testing.assert_array_equal(turned, kept.predict(rows.names, rows.table, 1))
-    assert np.isfinite(kept.predict(list(rows.names)[1:], rows.table[:, 1:], 1)).all()
+    np.testing.assert_array_equal(ranker.predict(rows.names, whole(rows), 1), kept.predict(rows.names, whole(rows), 1))
+    turned = kept.predict(list(rows.names)[::-1], whole(rows)[:, ::-1], 1)
+    np.testing.assert_array_equal(turned, kept.predict(rows.names, whole(rows), 1))
+    assert np.isfinite(kept.predict(list(rows.names)[1:], whole(rows)[:, 1:], 1)).all()
 
 
 def test_rows_of_a_time_with_other_candidates_are_joined_by_the_features_names(features, config):
     rows = rows_of(features, config)
-    other = replace(rows, names=[*list(rows.names)[:0:-1], "only_then"], table=rows.table[:, ::-1])
+    other = replace(rows, names=[*list(rows.names)[:0:-1], "only_then"], tables=[table[:, ::-1] for table in rows.tables])
     joined = Rows.joined([rows, other])
     assert joined.names == rows.names and len(joined.sizes) == 2 * len(rows.sizes)
-    before, after = np.split(joined.table, 2)
-    np.testing.assert_array_equal(before, rows.table)
-    np.testing.assert_array_equal(after[:, 1:], rows.table[:, 1:])
+    before, after = np.split(whole(joined), 2)
+    np.testing.assert_array_equal(before, whole(rows))
+    np.testing.assert_array_equal(after[:, 1:], whole(rows)[:, 1:])
     assert np.isnan(after[:, 0]).all()
 
 
