@@ -110,6 +110,7 @@ class Choice:
         diversity: how much variety they liked best.
         popular_segments: segments that popularity served better; it serves them.
         second_stage: whether trees order what the candidates bring, or the weights alone.
+        stretches: of days that the trees learned from, the validation days among them.
         held_out: how many customers that was decided on, unknown to weights and trees; 0: there were too few.
         held_out_ndcg, held_out_blend_ndcg: NDCG@10 on them with the trees and with the weights alone.
     """
@@ -123,6 +124,7 @@ class Choice:
     diversity: float = 0.0
     popular_segments: Sequence[str] = ()
     second_stage: bool = False
+    stretches: int = 0
     held_out: int = 0
     held_out_ndcg: float = 0.0
     held_out_blend_ndcg: float = 0.0

@@ -84,10 +84,10 @@ class RecommenderConfig(BaseModel):
     ranker_leaves: int = Field(15, ge=2, le=255, description="Leaves of each of its trees.")
     ranker_rate: float = Field(0.05, gt=0, le=1, description="What each of its trees adds.")
     ranker_min_customers: int = Field(100, ge=3, description="Validation customers below which the blend stays without a second stage.")
-    ranker_customers: int = Field(1000, ge=1, description="Customers to learn the order from; with fewer, earlier days help.")
+    ranker_customers: int = Field(5000, ge=1, description="Customers to learn the order from; with fewer, earlier days may help.")
     ranker_windows: int = Field(4, ge=1, le=20, description="Most stretches of days that the second stage learns from.")
 
     min_validation_customers: int = Field(20, ge=1, description="Validation customers below which popularity serves alone.")
-    max_validation_customers: int = Field(8_000, ge=1, description="Most customers to choose on and to learn from; others are left out.")
+    max_validation_customers: int = Field(12_000, ge=1, description="Most customers to choose on and to learn from; others are left out.")
     max_judged_customers: int = Field(20_000, ge=1, description="Most customers one evaluation judges; more are sampled.")
     encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")

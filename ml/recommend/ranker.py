@@ -1,5 +1,6 @@
 """The second stage: gradient-boosted trees (LightGBM: Ke et al., 2017) that order the best of all candidates by how probable it is that the
-customer wants them. The plain logistic loss did better than LambdaMART's in half the time: see docs/recommendations.md.
+customer wants them, and, half as much, by where they belong in a list (LambdaMART: Burges, 2010). Both together order better than either:
+see docs/recommendations.md.
 
 It learns from days after its candidates' history and never from the rows they were fitted on.
 """
@@ -13,6 +14,7 @@ from typing import Self
 
 import lightgbm as lgb
 import numpy as np
+from scipy.special import expit
 
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.facts import Facts
@@ -23,6 +25,9 @@ from ml.recommend.topk import top_k
 
 # candidates whose scores are shares or likenesses
 TELLING = ("follow", "taste", "user_knn", "transitions")
+BOOSTERS = ("wishes", "places")
+PLACES_COUNT = 0.5  # beside the logarithm of the odds
+TRUNCATION = 30  # pairs of which neither is among the first so many teach nothing
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,11 @@ class Rows:
 
 
 class Ranker:
-    """A LightGBM model, and the names of the features it was fitted on."""
+    """Two LightGBM models fitted on the same features: of the logistic loss, and of the places in each customer's list."""
 
-    def __init__(self, booster: lgb.Booster) -> None:
-        self.booster = booster
+    def __init__(self, wishes: lgb.Booster, places: lgb.Booster) -> None:
+        self.wishes = wishes
+        self.places = places
 
     @classmethod
     def fit(cls, rows: Rows, config: RecommenderConfig) -> Self | None:
@@ -85,7 +91,6 @@ class Ranker:
         if not rows.wanted.any():
             return None
         settings = {
-            "objective": "binary",
             "learning_rate": config.ranker_rate,
             "num_leaves": config.ranker_leaves,
             "min_data_in_leaf": 50,
@@ -103,32 +108,41 @@ class Ranker:
         # between counting each customer once, as NDCG does, and each wish once, which is steadier
         weight = np.repeat(1 / np.sqrt(np.maximum(rows.answers, 1)), rows.sizes)
         tables = [table for table in rows.tables if len(table)]
-        data = lgb.Dataset(tables, rows.wanted.astype(np.int8), weight=weight / weight.mean(), feature_name=list(rows.names))
-        return cls(lgb.train(settings, data, config.ranker_rounds))
+        data = lgb.Dataset(
+            tables,
+            rows.wanted.astype(np.int8),
+            weight=weight / weight.mean(),
+            group=rows.sizes[rows.sizes > 0],
+            feature_name=list(rows.names),
+        )
+        objectives = ({"objective": "binary"}, {"objective": "lambdarank", "lambdarank_truncation_level": TRUNCATION})
+        return cls(*(lgb.train(settings | objective, data, config.ranker_rounds) for objective in objectives))
 
     def predict(self, names: Sequence[str], table: np.ndarray, threads: int) -> np.ndarray:
-        """(r,) float32 probabilities of (r, f) features; a feature the trees know and `names` does not is taken for unknown."""
+        """(r,) float32 worth in (0, 1) of (r, f) features; a feature the trees know and `names` does not is taken for unknown."""
         if not len(table):
             return np.empty(0, np.float32)
-        table = arranged(names, table, self.booster.feature_name())
-        return np.asarray(self.booster.predict(table, num_threads=threads), dtype=np.float32)
+        table = arranged(names, table, self.wishes.feature_name())
+        wishes, places = (np.asarray(booster.predict(table, raw_score=True, num_threads=threads)) for booster in (self.wishes, self.places))
+        return expit(wishes + PLACES_COUNT * places).astype(np.float32)
 
     def predict_rows(self, rows: Rows, threads: int) -> np.ndarray:
-        """(r,) float32 probabilities of all rows."""
+        """(r,) of all rows."""
         return np.concatenate([self.predict(rows.names, table, threads) for table in rows.tables])
 
-    def save(self, file: Path) -> None:
-        """The trees as LightGBM's own text."""
-        file.write_text(self.booster.model_to_string())
+    def save(self, folder: Path) -> None:
+        """ranker_wishes.txt and ranker_places.txt, LightGBM's own text."""
+        for name in BOOSTERS:
+            (folder / f"ranker_{name}.txt").write_text(getattr(self, name).model_to_string())
 
     @classmethod
-    def load(cls, file: Path) -> Self:
+    def load(cls, folder: Path) -> Self:
         """The trees as `save` left them.
 
         Raises:
-            lightgbm.basic.LightGBMError: the file is not such a text.
+            lightgbm.basic.LightGBMError: a file is not such a text.
         """
-        return cls(lgb.Booster(model_str=file.read_text()))
+        return cls(*(lgb.Booster(model_str=(folder / f"ranker_{name}.txt").read_text()) for name in BOOSTERS))
 
 
 @dataclass(frozen=True)
@@ -149,7 +163,7 @@ class SecondStage:
     def order(
         self, asked: History, pool: np.ndarray, live: np.ndarray, scores: Sequence[np.ndarray], best: Sequence[np.ndarray]
     ) -> np.ndarray:
-        """(live places,) float32 probabilities of the products in question.
+        """(live places,) float32 worth, in (0, 1), of the products in question.
 
         Args:
             asked: histories of n customers.

@@ -83,6 +83,7 @@ class Recommender(NightlyModel):
     """
 
     name: ClassVar[str] = "recommender"
+    saved_format: ClassVar[int] = 2
 
     def __init__(self, config: RecommenderConfig) -> None:
         self.config = config
@@ -176,8 +177,8 @@ class Recommender(NightlyModel):
         if judged_apart:
             apart = pool.only(held)
             blend_ndcg = apart.ndcg(apart.total(weights) * (1 - penalty * apart.discontent), K)
-            self._learned = [rows, *self._earlier_rows(snapshot, exam, cache, half_life, len(customers))]
-            trial, found = self._second_stage(rows.only(held), blend_ndcg)
+            earlier_rows = list(self._earlier_rows(snapshot, exam, cache, half_life, len(customers)))
+            trial, found = self._second_stage(rows, earlier_rows, held, blend_ndcg)
             choice = replace(choice, **found)
         unknown = customers.only(held) if trial is not None else customers
         choice = replace(choice, diversity=self._variety(snapshot, exam, candidates, choice, trial, unknown))
@@ -207,20 +208,41 @@ class Recommender(NightlyModel):
         log.info("segments: popularity serves %s", ", ".join(worse) or "none of its own")
         return worse
 
-    def _second_stage(self, held_out: Rows, blend_ndcg: float) -> tuple[Ranker | None, dict[str, Any]]:
+    def _second_stage(
+        self, latest: Rows, earlier_rows: Sequence[Rows], held: np.ndarray, blend_ndcg: float
+    ) -> tuple[Ranker | None, dict[str, Any]]:
         """A ranker that does not know the customers held out, and what the choice says of the second stage; it is kept where it ranks
-        those better, whom the weights do not know either."""
-        told = Rows.joined(self._learned)
-        trial = Ranker.fit(told.only(~np.isin(told.customers, held_out.customers)), self.config)
+        those better, whom the weights do not know either.
+
+        More days are more to learn from, but stale where a shop changes: earlier stretches are left out where the latest alone ranks
+        better, by more than the standard error of the difference.
+        """
+        held_out = latest.only(held)
+        self._learned = [latest, *earlier_rows]
+        trial, scores = self._trial(self._learned, held_out)
+        if earlier_rows:
+            alone, by_latest = self._trial([latest], held_out)
+            gain = by_latest - scores
+            log.info("second stage: NDCG@%d %.4f with earlier days, %.4f without", K, scores.mean(), by_latest.mean())
+            if gain.mean() > gain.std() / np.sqrt(len(gain)):
+                trial, scores, self._learned = alone, by_latest, [latest]
         if trial is None:
             return None, {}
-        ndcg = float(held_out.ndcg(trial.predict_rows(held_out, self.config.threads), K).mean())
+        ndcg = float(scores.mean())
         log.info("second stage: NDCG@%d %.4f, blend %.4f on %d customers held out", K, ndcg, blend_ndcg, len(held_out.sizes))
         if ndcg > blend_ndcg:
-            self.ranker = Ranker.fit(told, self.config)
+            self.ranker = Ranker.fit(Rows.joined(self._learned), self.config)
         chosen = self.ranker is not None
         figures = {"held_out": len(held_out.sizes), "held_out_ndcg": ndcg, "held_out_blend_ndcg": blend_ndcg}
-        return trial if chosen else None, {"second_stage": chosen, **figures}
+        return trial if chosen else None, {"second_stage": chosen, "stretches": len(self._learned), **figures}
+
+    def _trial(self, learned: Sequence[Rows], held_out: Rows) -> tuple[Ranker | None, np.ndarray]:
+        """A ranker of what was learned of other customers, and (n,) NDCG of those held out; 0 where there was nothing to learn."""
+        told = Rows.joined([rows.only(~np.isin(rows.customers, held_out.customers)) for rows in learned])
+        trial = Ranker.fit(told, self.config)
+        if trial is None:
+            return None, np.zeros(len(held_out.sizes))
+        return trial, held_out.ndcg(trial.predict_rows(held_out, self.config.threads), K)
 
     def _earlier_rows(self, snapshot: Snapshot, exam: Exam, cache: Path, half_life: float, customers: int) -> Iterator[Rows]:
         """Rows of earlier days, each by candidates fitted before them, as far as the customers are too few without."""
@@ -318,6 +340,7 @@ class Recommender(NightlyModel):
             return []
         return [
             Metric("second_stage", float(self.choice.second_stage)),
+            Metric("second_stage_stretches", float(self.choice.stretches)),
             Metric(f"validation_ndcg@{K}", self.choice.held_out_ndcg, "blend", self.choice.held_out_blend_ndcg),
         ]
 
@@ -341,13 +364,13 @@ class Recommender(NightlyModel):
 
     # ---- keeping ---------------------------------------------------------------------------------------------------
     def save(self, folder: Path) -> None:
-        """config.json, choice.json, products.parquet, one safetensors file a candidate, ranker.txt where there is a second stage, and
-        rehearsed.safetensors, the sequence model that the choice was made with, for a later night to go on from."""
+        """config.json, choice.json, products.parquet, one safetensors file a candidate, the ranker's files where there is a second
+        stage, and rehearsed.safetensors, the sequence model that the choice was made with, for a later night to go on from."""
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2))
         (folder / "choice.json").write_text(json.dumps(asdict(self.choice), indent=2))
         pq.write_table(pa.table({"product_id": self.products}), folder / "products.parquet")
         if self.ranker is not None:
-            self.ranker.save(folder / "ranker.txt")
+            self.ranker.save(folder)
         named = [*((candidate.name, candidate) for candidate in self.candidates), *(("rehearsed", model) for model in self._kept)]
         for name, candidate in named:
             save_file({k: np.ascontiguousarray(v) for k, v in candidate.arrays().items()}, folder / f"{name}.safetensors")
@@ -359,7 +382,7 @@ class Recommender(NightlyModel):
         model.choice = Choice(**json.loads((folder / "choice.json").read_text()))
         model.products = cast(pa.StringArray, pq.read_table(folder / "products.parquet")["product_id"].combine_chunks())
         if model.choice.second_stage:
-            model.ranker = Ranker.load(folder / "ranker.txt")
+            model.ranker = Ranker.load(folder)
         for kind in CANDIDATES:
             file = folder / f"{kind.name}.safetensors"
             if file.exists():

@@ -117,8 +117,8 @@ def test_threads_change_nothing(features, config):
 def test_kept_trees_say_the_same_and_do_without_unknown_features(features, config, tmp_path):
     rows = rows_of(features, config)
     ranker = Ranker.fit(rows, config)
-    ranker.save(tmp_path / "ranker.txt")
-    kept = Ranker.load(tmp_path / "ranker.txt")
+    ranker.save(tmp_path)
+    kept = Ranker.load(tmp_path)
     np.testing.assert_array_equal(ranker.predict(rows.names, whole(rows), 1), kept.predict(rows.names, whole(rows), 1))
     turned = kept.predict(list(rows.names)[::-1], whole(rows)[:, ::-1], 1)
     np.testing.assert_array_equal(turned, kept.predict(rows.names, whole(rows), 1))
@@ -137,9 +137,9 @@ def test_rows_of_a_time_with_other_candidates_are_joined_by_the_features_names(f
 
 
 def test_what_is_no_model_is_refused(tmp_path):
-    (tmp_path / "ranker.txt").write_text("tree\nnonsense=1\n")
+    (tmp_path / "ranker_wishes.txt").write_text("tree\nnonsense=1\n")
     with pytest.raises(Exception, match=r"Model|format|parse|Unknown"):
-        Ranker.load(tmp_path / "ranker.txt")
+        Ranker.load(tmp_path)
 
 
 def test_one_product_is_enough(tmp_path, learning, rows):
