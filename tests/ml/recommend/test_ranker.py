@@ -171,3 +171,30 @@ def test_gaps_are_drawn_to_the_shops_where_there_are_few(features, config):
     assert facts.gap_days[coffee] == pytest.approx(9, abs=0.6)
     assert (facts.again[coffee] > 0.9).all() and (facts.again[~coffee] < 0.1).all()
     assert (facts.wanted >= facts.wanted_30).all() and (facts.wanted_30 >= facts.wanted_7).all()
+
+
+def made_up(customers: range, likes: int, seed: int) -> Rows:
+    """Pools of 20 products, of which each customer goes on to want the one with the most (`likes` 1) or the least (-1) of feature x."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(len(customers), 20)).astype(np.float32)
+    wanted = np.zeros(x.shape, bool)
+    wanted[np.arange(len(x)), (likes * x).argmax(axis=1)] = True
+    ids = np.array([f"c{c:03d}" for c in customers], dtype=object)
+    return Rows(["x"], [x.reshape(-1, 1)], wanted.ravel(), np.full(len(x), 20), np.ones(len(x), int), ids)
+
+
+def test_earlier_stretches_are_learned_from_unless_they_are_stale(learning):
+    latest, held = made_up(range(90), 1, 1), np.arange(90) % 3 == 0
+    for likes, stretches in ((1, 2), (-1, 1)):
+        model = Recommender(learning)
+        trial, found = model._second_stage(latest, [made_up(range(100, 280), likes, 2)], held, blend_ndcg=0.1)
+        assert found["stretches"] == stretches == len(model._learned)
+        assert trial is not None and model.ranker is not None and found["second_stage"] and found["held_out"] == 30
+
+
+def test_customers_held_out_teach_nothing_on_earlier_days_either(learning):
+    latest, held = made_up(range(90), 1, 1), np.arange(90) % 3 == 0
+    same_customers = made_up(range(0, 90, 3), -1, 3)  # would turn the order round
+    trial, _ = Recommender(learning)._second_stage(latest, [same_customers], held, blend_ndcg=0.1)
+    alone, _ = Recommender(learning)._second_stage(latest, [], held, blend_ndcg=0.1)
+    np.testing.assert_array_equal(trial.predict_rows(latest, 1), alone.predict_rows(latest, 1))
