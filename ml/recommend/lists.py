@@ -87,9 +87,9 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, conte
         pq.ParquetWriter(out / "recommendations.parquet", RECOMMENDATIONS, compression="zstd") as writer,
         CategoryLists(snapshot.catalogue, snapshot.config, out) as by_category,
     ):
-        makes = _Makes(snapshot, scorer, segments, reasons, rules, exploration, by_category)
+        maker = _ListMaker(snapshot, scorer, segments, reasons, rules, exploration, by_category)
         for customers in snapshot.windows(WINDOW):
-            for batch, of_categories in makes.lists(customers):
+            for batch, of_categories in maker.lists(customers):
                 writer.write_batch(batch)
                 by_category.write(of_categories)
                 written += len(batch)
@@ -98,7 +98,7 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, conte
 
 
 @dataclass(frozen=True)
-class _Makes:
+class _ListMaker:
     """Makes the rows of some customers, a block of them at a time.
 
     Attributes:

@@ -72,8 +72,8 @@ def pool_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate],
 def rows_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Rows:
     """What the second stage learns from; see `rehearse`."""
     customers = snapshot.examined(exam, config.max_validation_customers)
-    asking = _Asking.of(snapshot, exam, customers, candidates, config)
-    return Rows.joined(list(_by_block(snapshot, exam, customers, candidates, config, asking.rows)))
+    maker = _RowMaker.of(snapshot, exam, customers, candidates, config)
+    return Rows.joined(list(_by_block(snapshot, exam, customers, candidates, config, maker.rows)))
 
 
 def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> tuple[Pool, Rows]:
@@ -85,14 +85,14 @@ def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], co
         config: sizes, and the most customers.
     """
     customers = snapshot.examined(exam, config.max_validation_customers)
-    asking = _Asking.of(snapshot, exam, customers, candidates, config)
-    blocks = _by_block(snapshot, exam, customers, candidates, config, lambda block: (block.pool(snapshot.catalogue), asking.rows(block)))
+    maker = _RowMaker.of(snapshot, exam, customers, candidates, config)
+    blocks = _by_block(snapshot, exam, customers, candidates, config, lambda block: (block.pool(snapshot.catalogue), maker.rows(block)))
     pools, rows = zip(*blocks, strict=True)
     return Pool.joined(pools), Rows.joined(rows)
 
 
 @dataclass(frozen=True)
-class _Asking:
+class _RowMaker:
     """Makes the second stage's rows of a block.
 
     Attributes:

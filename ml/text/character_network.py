@@ -23,7 +23,6 @@ from safetensors.torch import load_file, save_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 from torch.nn import functional
-from transformers import get_linear_schedule_with_warmup
 
 from ml.text.budget import plan_epochs
 from ml.text.encoder_classifier import shuffled_batches
@@ -233,6 +232,8 @@ def _train(
     network: _Network, places: np.ndarray, bounds: np.ndarray, labels: np.ndarray, weights: np.ndarray, batches: Sequence[np.ndarray]
 ) -> None:
     """Train with Adam, for the vectors only where a batch has them, and with weight decay for all else; a linear warm-up and decay."""
+    from transformers import get_linear_schedule_with_warmup
+
     others = [weight for weight in network.parameters() if weight is not network.vectors.weight]
     optimizers = [
         torch.optim.SparseAdam([network.vectors.weight], lr=LEARNING_RATE),

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from safetensors.torch import save as to_bytes
 from torch.nn.utils.rnn import pad_sequence
-from transformers import get_linear_schedule_with_warmup
 
 from ml.text.lean_bert import LeanBert, is_bert, traced
 from ml.text.pretrained import load_tokenizer
@@ -92,6 +91,8 @@ class EncoderClassifier:
             learning_rate: its peak for pretrained layers; others have a multiple of it.
             seed: decides order and dropout; the same seed, texts and threads give the same weights.
         """
+        from transformers import get_linear_schedule_with_warmup
+
         lengths = np.array([len(row) for row in tokens])
         goal = torch.from_numpy(weights[:, None] * np.eye(self.model.config.num_labels)[targets]).float()
         rng = np.random.default_rng(seed)
