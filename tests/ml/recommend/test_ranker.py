@@ -198,3 +198,16 @@ def test_customers_held_out_teach_nothing_on_earlier_days_either(learning):
     trial, _ = Recommender(learning)._second_stage(latest, [same_customers], held, blend_ndcg=0.1)
     alone, _ = Recommender(learning)._second_stage(latest, [], held, blend_ndcg=0.1)
     np.testing.assert_array_equal(trial.predict_rows(latest, 1), alone.predict_rows(latest, 1))
+
+
+def test_lists_and_choices_are_the_same_on_any_number_of_threads(features, tmp_path, learning, rows):
+    made = []
+    for threads in (1, 2):
+        config = learning.model_copy(update={"threads": threads, "score_chunk_rows": 7})
+        judged, served, out = Recommender(config), Recommender(config), tmp_path / str(threads)
+        judged.fit(features, BEFORE_TEST, tmp_path)
+        units = judged.evaluate(features, "test", tmp_path).unit_scores
+        served.fit(features, EVERYTHING, tmp_path, warm_start=judged)
+        served.predict(features, out, tmp_path)
+        made.append((judged.choice, units.tolist(), *(rows(out / f"recommendations{of}.parquet") for of in ("", "_by_category"))))
+    assert made[0] == made[1] and made[0][2]
