@@ -65,6 +65,12 @@ BENCHMARKS = [
         [str(REVIEWS), "--text", "summary,reviewText", "--label", "overall", "--time", "unixReviewTime"],
         REVIEWS,
     ),
+    Benchmark(
+        "adapting",
+        "whether the encoder reads better after it has gone on learning from the texts alone",
+        [str(REVIEWS), "--text", "summary,reviewText", "--label", "overall", "--time", "unixReviewTime"],
+        REVIEWS,
+    ),
     Benchmark("aspects", "polarity and aspects on sentences that people marked", [], SHOP_DATA / "aspect_reviews"),
     Benchmark(
         "reviews",
