@@ -16,11 +16,12 @@ from ml.recommend.snapshot import Snapshot
 log = logging.getLogger(__name__)
 
 TRIED = (0.02, 0.05, 0.1, 0.2, 0.35)
+SURE = 1.96  # standard errors; the best of several values is often one beyond the least by luck alone
 
 
 def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, customers: Customers, least: float) -> float:
-    """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is more than
-    its standard error.
+    """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is beyond
+    its 95 % interval.
 
     Args:
         model: ranks without any variety.
@@ -49,4 +50,4 @@ def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, customers: Custo
     best = int(ndcg.mean(axis=0).argmax())
     gain = ndcg[:, best] - ndcg[:, 0]
     log.info("variety: NDCG@%d %s", K, dict(zip(tried, ndcg.mean(axis=0).round(4).tolist(), strict=True)))
-    return tried[best] if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)) else least
+    return tried[best] if gain.mean() > SURE * gain.std(ddof=1) / np.sqrt(len(gain)) else least
