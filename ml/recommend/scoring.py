@@ -8,12 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from ml.recommend.blend import scaled, unit
+from ml.recommend.blend import Choice, scaled, unit
 from ml.recommend.candidates import Candidate
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.diversity import diversify
-from ml.recommend.ranker import SecondStage, pool_of
-from ml.recommend.shop_arrays import History
+from ml.recommend.facts import Facts
+from ml.recommend.popularity import Popularity
+from ml.recommend.ranker import Ranker, SecondStage, pool_of
+from ml.recommend.shop_arrays import Catalogue, History
 from ml.recommend.threads import Result, side_by_side
 from ml.recommend.topk import top_k
 
@@ -141,6 +143,29 @@ class Scorer:
         total[ordered] *= np.float32(0.5)
         row, place = np.nonzero(live)
         total[row, pool[row, place]] = 1 + second.order(asked, pool, live, pooled, greatest)
+
+
+def scorer_by(
+    choice: Choice,
+    fitted: Sequence[Candidate],
+    catalogue: Catalogue,
+    allowed: np.ndarray,
+    config: RecommenderConfig,
+    ranker: Ranker | None = None,
+    facts: Facts | None = None,
+) -> Scorer:
+    """Asks fitted candidates by a choice. Popularity alone is left as it is. A ranker orders what all of them bring, by facts as of the
+    moment that will be asked about."""
+    popularity = next(candidate.worth for candidate in fitted if type(candidate) is Popularity)
+    category = catalogue.category if set(choice.weights) != {Popularity.name} else None
+    candidates, second = [candidate for candidate in fitted if choice.weights.get(candidate.name, 0) > 0], None
+    if ranker is not None and facts is not None:
+        candidates = list(fitted)
+        second = SecondStage(ranker, [candidate.name for candidate in candidates], catalogue, facts)
+    weights = np.array([choice.weights.get(candidate.name, 0) for candidate in candidates])
+    demotion = (1 - choice.penalty * catalogue.discontent).astype(np.float32)
+    diversity = max(choice.diversity, config.diversity)
+    return Scorer(candidates, weights, demotion, popularity, allowed, config, category, diversity, choice.popular_segments, second)
 
 
 def by_popularity(popularity: np.ndarray) -> np.ndarray:

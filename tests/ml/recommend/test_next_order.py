@@ -11,9 +11,9 @@ from tiny_snapshots import DAY, END, START, Event, write_snapshot
 from ml.recommend.blend import Pool, search, unit
 from ml.recommend.candidates import Training
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.fitting import fit_candidates
 from ml.recommend.follow import Follow
 from ml.recommend.ranker import pool_of
-from ml.recommend.recommender import Recommender
 from ml.recommend.sequence import SequenceModel
 from ml.recommend.shop_arrays import History
 from ml.recommend.snapshot import HABIT_FADE, Snapshot
@@ -156,5 +156,5 @@ def test_a_gain_within_its_error_does_not_make_a_blend():
 def test_where_habits_prevail_the_slow_models_are_left_out(tmp_path, config, orders, fitted):
     events = [e for c in range(30) for p in range(4) for e in bought(f"c{c:02d}", f"p{(c + p) % 8}", *(day + p for day in orders))]
     snapshot = Snapshot(write_snapshot(tmp_path / "features", events, {f"p{p}": {"repeatable": True} for p in range(8)}), config)
-    names = {candidate.name for candidate in Recommender(config)._fitted(snapshot, tmp_path, None, 60)}
+    names = {candidate.name for candidate in fit_candidates(snapshot, tmp_path, None, 60, config)}
     assert (Transitions.name in names) == (SequenceModel.name in names) == fitted and UserKnn.name in names

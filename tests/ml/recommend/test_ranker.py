@@ -10,8 +10,10 @@ import pytest
 from tiny_snapshots import DAY, START, TEST, VALIDATION, Event, write_snapshot
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
+from ml.recommend.choosing import try_second_stage
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.facts import Facts
+from ml.recommend.fitting import fit_candidates
 from ml.recommend.popularity import Popularity
 from ml.recommend.ranker import Ranker, Rows
 from ml.recommend.recommender import Recommender
@@ -78,7 +80,7 @@ def rows_of(features: Path, config: RecommenderConfig) -> Rows:
     """What the second stage learns from on the validation days."""
     snapshot = Snapshot(features, config)
     exam = snapshot.rehearsal()
-    candidates = Recommender(config)._fitted(snapshot, features.parent, exam.starts_at, 30.0, {Popularity.name, Repeat.name})
+    candidates = fit_candidates(snapshot, features.parent, exam.starts_at, 30.0, config, {Popularity.name, Repeat.name})
     return rehearse(snapshot, exam, candidates, config)[1]
 
 
@@ -186,17 +188,17 @@ def made_up(customers: range, likes: int, seed: int) -> Rows:
 def test_earlier_stretches_are_learned_from_unless_they_are_stale(learning):
     latest, held = made_up(range(90), 1, 1), np.arange(90) % 3 == 0
     for likes, stretches in ((1, 2), (-1, 1)):
-        model = Recommender(learning)
-        trial, found = model._second_stage(latest, [made_up(range(100, 280), likes, 2)], held, blend_ndcg=0.1)
-        assert found["stretches"] == stretches == len(model._learned)
-        assert trial is not None and model.ranker is not None and found["second_stage"] and found["held_out"] == 30
+        trial = try_second_stage(latest, [made_up(range(100, 280), likes, 2)], held, 0.1, learning)
+        assert trial.figures["stretches"] == stretches == len(trial.learned)
+        assert trial.judged is not None and trial.ranker is not None
+        assert trial.figures["second_stage"] and trial.figures["held_out"] == 30
 
 
 def test_customers_held_out_teach_nothing_on_earlier_days_either(learning):
     latest, held = made_up(range(90), 1, 1), np.arange(90) % 3 == 0
     same_customers = made_up(range(0, 90, 3), -1, 3)  # would turn the order round
-    trial, _ = Recommender(learning)._second_stage(latest, [same_customers], held, blend_ndcg=0.1)
-    alone, _ = Recommender(learning)._second_stage(latest, [], held, blend_ndcg=0.1)
+    trial = try_second_stage(latest, [same_customers], held, 0.1, learning).judged
+    alone = try_second_stage(latest, [], held, 0.1, learning).judged
     np.testing.assert_array_equal(trial.predict_rows(latest, 1), alone.predict_rows(latest, 1))
 
 

@@ -12,6 +12,7 @@ from tiny_snapshots import DAY, START, TEST, two_tastes, write_snapshot
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.fitting import fit_candidates
 from ml.recommend.recommender import Recommender
 from ml.recommend.snapshot import Snapshot
 
@@ -224,17 +225,11 @@ def test_a_customer_with_ten_thousand_events_is_asked_with_the_latest(tmp_path, 
 
 def test_als_serves_where_ease_does_not_fit(taste_shop, tmp_path, config):
     model = Recommender(config.model_copy(update={"ease_max_products": 10, "als_factors": 8}))
-    history_kinds = {c.name for c in model._fitted(*_snapshot(taste_shop, model, tmp_path), None, 60.0)}
+    history_kinds = {c.name for c in fit_candidates(Snapshot(taste_shop, model.config), tmp_path, None, 60.0, model.config)}
     assert "als" in history_kinds and "ease" not in history_kinds
     model.fit(taste_shop, BEFORE_TEST, tmp_path)
     ndcg = model.evaluate(taste_shop, "test", tmp_path).metrics[0]
     assert ndcg.value > ndcg.baseline_value
-
-
-def _snapshot(features: Path, model: Recommender, cache: Path):
-    from ml.recommend.snapshot import Snapshot
-
-    return Snapshot(features, model.config), cache
 
 
 def test_titles_are_data_whatever_they_say(tmp_path, config, rows):

@@ -1,0 +1,78 @@
+"""Which candidates there are, and fitting those that suit a shop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from ml.recommend.als import Als
+from ml.recommend.candidates import Candidate, Training
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.content import Content
+from ml.recommend.ease import Ease
+from ml.recommend.follow import Follow
+from ml.recommend.interest import Interest
+from ml.recommend.item_knn import ItemKnn
+from ml.recommend.popularity import CategoryPopularity, Popularity
+from ml.recommend.repeat import Repeat
+from ml.recommend.sequence import SequenceModel
+from ml.recommend.shop_arrays import History
+from ml.recommend.snapshot import Snapshot
+from ml.recommend.taste import Taste
+from ml.recommend.transitions import Transitions
+from ml.recommend.user_knn import UserKnn
+
+log = logging.getLogger(__name__)
+
+CANDIDATES: tuple[type[Candidate], ...] = (
+    Popularity,
+    CategoryPopularity,
+    Taste,
+    ItemKnn,
+    UserKnn,
+    Ease,
+    Transitions,
+    SequenceModel,
+    Als,
+    Content,
+    Repeat,
+    Follow,
+    Interest,
+)
+# slow to fit, and where habits prevail the order is as good without: see docs/recommendations.md
+SLOW = (Transitions.name, SequenceModel.name)
+
+
+def fit_candidates(
+    snapshot: Snapshot,
+    cache: Path,
+    before: datetime | None,
+    half_life_days: float,
+    config: RecommenderConfig,
+    names: Collection[str] | None = None,
+    earlier: Sequence[Candidate] = (),
+) -> list[Candidate]:
+    """The candidates that this shop's data suits, fitted on the rows before a moment; only those named, where names are given.
+    They may go on from those `earlier` ones which know no later rows."""
+    history = snapshot.history(snapshot.active(before), before)
+    popularity = snapshot.popularity(half_life_days, before)["all"]
+    training = Training(snapshot.catalogue, history, popularity, cache, earlier)
+    products_seen = len(np.unique(history.product))
+    left_out = SLOW if habitual(history) > config.habitual else ()
+    fitted: list[Candidate] = []
+    for kind in CANDIDATES:
+        candidate = kind(config)
+        if (names is None or kind.name in names) and kind.name not in left_out and candidate.suits(snapshot.catalogue, products_seen):
+            candidate.fit(training)
+            fitted.append(candidate)
+            log.info("%s: fitted on %d customers, %d pairs", kind.name, history.customers, len(history.product))
+    return fitted
+
+
+def habitual(history: History) -> float:
+    """Which share of what was bought the customers had bought before, counting a product once a day."""
+    return float((history.target_days - 1).clip(min=0).sum() / max(1, int(history.target_days.sum())))
