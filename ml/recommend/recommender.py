@@ -50,6 +50,7 @@ class Recommender(NightlyModel):
         ranker: the second stage, None where the blend serves.
         _rehearsed: the candidates that the choice was made with, until they are gone on from.
         _kept: their sequence model, for a later night; while a night fits, those of the former night.
+        _learned: what the second stage learned from, until it learns from the test days too; not kept.
     """
 
     name: ClassVar[str] = "recommender"
