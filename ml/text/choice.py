@@ -5,18 +5,24 @@ The second one is the encoder, and the network for texts that the encoder cannot
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from ml.text.calibration import Calibration, calibrate, expected_macro_f1, held_out_probabilities, log_loss
-from ml.text.sentiment_config import CANDIDATES, Candidate
+from ml.text.languages import Reading
+from ml.text.sentiment_config import CANDIDATES, Candidate, SentimentConfig
+
+log = logging.getLogger(__name__)
 
 # which of (linear, second) a candidate asks, the cheapest candidate first
 ASKED = {"linear": (True, False), "encoder": (False, True), "network": (False, True), "blend": (True, True)}
 BOUNDS = np.concatenate([np.arange(0.70, 0.95, 0.05), np.arange(0.95, 1.0, 0.005)]).round(3)
 NEVER_SURE = 2.0
+LEAST_TO_CHOOSE = 200  # validation reviews of one reading without which it is chosen for with the others
 LEAST_TO_BE_SURE = 300  # validation reviews without which the second one is always asked
 
 
@@ -63,6 +69,43 @@ class Choice:
     def from_json(cls, fields: dict[str, Any]) -> Choice:
         calibration, alone = Calibration.from_json(fields["calibration"]), Calibration.from_json(fields["alone"])
         return cls(cast(Candidate, fields["candidate"]), calibration, alone, float(fields["bound"]))
+
+
+def choose_by_reading(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    readings: np.ndarray,
+    has_second: Mapping[Reading, bool],
+    shown: np.ndarray,
+    config: SentimentConfig,
+) -> dict[Reading, Choice]:
+    """Who decides, for each Reading: by its own validation reviews where it has enough of them, else by those of others too.
+
+    Args:
+        logits: (2, n, classes) as in `choose`.
+        labels: (n,)
+        readings: (n,) Reading of each review.
+        has_second: whether there is a second classifier for texts of a Reading.
+        shown: (classes,) whether training showed a class.
+    """
+    can_read = np.flatnonzero(readings != Reading.UNREAD)
+    choices = {}
+    for reading in Reading:
+        other = "encoder" if reading == Reading.UNREAD else "network"
+        candidates = tuple(name for name in config.candidates if name != other) if has_second[reading] else ("linear",)
+        rows = np.flatnonzero(readings == reading)
+        if len(rows) < LEAST_TO_CHOOSE:
+            rows = can_read if has_second[reading] and reading != Reading.UNREAD else np.arange(len(labels))
+        choices[reading], losses = choose(logits[:, rows], labels[rows], shown, candidates, config.cascade_loss)
+        log.info(
+            "%s texts: %s by log loss on %d validation reviews (%s), the linear model alone from %.3f",
+            reading.name.lower(),
+            choices[reading].candidate,
+            len(rows),
+            ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()),
+            choices[reading].bound,
+        )
+    return choices
 
 
 def choose(

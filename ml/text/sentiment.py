@@ -28,7 +28,7 @@ from ml.text.baseline import tfidf_logits
 from ml.text.budget import affordable_tokens, plan_epochs
 from ml.text.calibration import figures
 from ml.text.character_network import CharacterNetwork
-from ml.text.choice import Choice, choose
+from ml.text.choice import Choice, choose_by_reading
 from ml.text.encoder_classifier import EncoderClassifier
 from ml.text.languages import Reader, Reading
 from ml.text.linear import LinearClassifier, fit_best
@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 SPLITS_BEFORE: dict[str, tuple[Split, ...]] = {"validation": ("train",), "test": BEFORE_TEST}
 FIRST_FIT_SHARE = 0.7  # of a night's minutes; the rest is for the fit that goes on from it over the full history
 BASELINE_REVIEWS = 12_000
-LEAST_TO_CHOOSE = 200  # validation reviews of one reading without which it is chosen for with the others
 SAMPLE = 1000
 
 
@@ -276,30 +275,12 @@ class SentimentModel(NightlyModel):
         self.seen = pa.concat_tables([earlier.seen, new.keys])
 
     def _choose(self, validation: Reviews) -> None:
-        """Let the validation reviews decide who is asked, for each way of reading that has enough of them, for others together."""
-        config = self.config
+        """Let the validation reviews decide who is asked; who is not asked is not kept."""
         readings, tokens = self.readings(validation.texts)
         second = self._second_logits(validation.texts, readings, tokens, np.ones(len(validation), dtype=bool))
         logits = np.stack([self.linear.logits(validation.texts), second])
-        can_read = np.flatnonzero(readings != Reading.UNREAD)
-        self.choices = {}
-        for reading in Reading:
-            has_second = self.network if reading == Reading.UNREAD else self.encoder
-            other = "encoder" if reading == Reading.UNREAD else "network"
-            candidates = tuple(name for name in config.candidates if name != other) if has_second else ("linear",)
-            rows = np.flatnonzero(readings == reading)
-            if len(rows) < LEAST_TO_CHOOSE:
-                rows = can_read if self.encoder and reading != Reading.UNREAD else np.arange(len(validation))
-            choice, losses = choose(logits[:, rows], validation.labels[rows], self.linear.shown, candidates, config.cascade_loss)
-            self.choices[reading] = choice
-            log.info(
-                "%s texts: %s by log loss on %d validation reviews (%s), the linear model alone from %.3f",
-                reading.name.lower(),
-                choice.candidate,
-                len(rows),
-                ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()),
-                choice.bound,
-            )
+        has_second = {reading: bool(self.network if reading == Reading.UNREAD else self.encoder) for reading in Reading}
+        self.choices = choose_by_reading(logits, validation.labels, readings, has_second, self.linear.shown, self.config)
         most = Reading(int(np.bincount(readings, minlength=len(Reading)).argmax())) if len(readings) else Reading.FLUENT
         self.chosen = self.choices[most].candidate
         if not any(self.choices[reading].asks_second for reading in (Reading.FOREIGN, Reading.FLUENT)):
