@@ -21,8 +21,11 @@ CHARS_WITHIN_WORDS = (3, 4, 5)  # where words are written apart
 CHARS_ANYWHERE = (1, 2, 3)  # Chinese, Japanese, Thai
 APART = (2, 3)  # characters from one to the other in a pair with a gap, there
 UNSPACED_SHARE = 0.2
+OPENING_CHARS = 80  # at most
+_OPENING = 100  # added to the salt of an n-gram that is counted as one of an opening
 
 _END, _BLANK = 10, 32
+_STOPS = [ord(mark) for mark in ".!?…"]
 _UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0x20000, 0x3FFFF))
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _BASE_INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 1 << 64))
@@ -33,8 +36,10 @@ _MIX = np.uint64(0xFF51AFD7ED558CCD)
 def count_ngrams(texts: Sequence[str]) -> sparse.csr_matrix:
     """(n, BUCKETS) float32 counts of the n-grams of n texts, upper and lower case alike.
 
-    Words and pairs of words, with the pieces of 3 to 5 characters that lie within a word and its blanks; in texts whose letters belong
-    to scripts without blanks, all pieces of 1 to 3 characters instead, and pairs of characters with one or two others between them.
+    Words and pairs of words, with the pieces of 3 to 5 characters that lie within a word and its blanks; those of the opening, a text's
+    title or its first sentence, once more as n-grams of their own, for it sums up what follows. In texts whose letters belong to scripts
+    without blanks all pieces of 1 to 3 characters instead, and pairs of characters with one or two others between them, wherever they
+    stand.
     """
     return sparse.vstack([sparse.csr_matrix((0, BUCKETS), dtype=np.float32), *count_in_parts(texts)], format="csr")
 
@@ -68,20 +73,25 @@ def _count(texts: Sequence[str]) -> sparse.csr_matrix:
         """(m,) uint64 hashes of the stretches [first, last)."""
         return (sums[last] - sums[first]) * back[first]
 
+    opening_ends = np.where(unspaced, 0, _opening_ends(codes, is_end, is_word, document))
     rows, keys = [], []
 
-    def add(documents: np.ndarray, found: np.ndarray, salt: int) -> None:
-        rows.append(documents)
-        keys.append((found + np.uint64(salt)) * _MIX >> np.uint64(64 - 21))
+    def add(stops: np.ndarray, found: np.ndarray, salt: int) -> None:
+        """Count the n-grams that end before positions `stops` and have hashes `found`, and those of an opening once more as such."""
+        documents = document[stops - 1]
+        opens = stops <= opening_ends[documents]
+        for of_texts, hashed, own in ((documents, found, salt), (documents[opens], found[opens], salt + _OPENING)):
+            rows.append(of_texts)
+            keys.append((hashed + np.uint64(own)) * _MIX >> np.uint64(64 - 21))
 
     edge = np.flatnonzero(np.diff(is_word.astype(np.int8)))  # a text begins and ends with a blank
     begins, stops = edge[::2] + 1, edge[1::2] + 1
     spaced_words = ~unspaced[document[begins]]
     begins, stops = begins[spaced_words], stops[spaced_words]
     of_words, in_document = hashes(begins, stops), document[begins]
-    add(in_document, of_words, 1)
+    add(stops, of_words, 1)
     together = in_document[1:] == in_document[:-1]
-    add(in_document[1:][together], (of_words[:-1] * _SECOND + of_words[1:])[together], 2)
+    add(stops[1:][together], (of_words[:-1] * _SECOND + of_words[1:])[together], 2)
 
     blanks_before, ends_before = (np.concatenate([[0], np.cumsum(kind)]) for kind in (is_blank, is_end))
     for lengths, of_texts, within in ((CHARS_WITHIN_WORDS, ~unspaced, True), (CHARS_ANYWHERE, unspaced, False)):
@@ -94,14 +104,14 @@ def _count(texts: Sequence[str]) -> sparse.csr_matrix:
             else:
                 fits &= ~(is_blank[first] & is_blank[first + length - 1])
             first = first[fits]
-            add(document[first], hashes(first, first + length), 10 + length)
+            add(first + length, hashes(first, first + length), 10 + length)
 
     wanted = np.flatnonzero(unspaced[document])
     letters = (codes.astype(np.uint64) + np.uint64(1)) * _BASE
     for apart in APART:
         first = wanted[wanted + apart < len(codes)]
         first = first[ends_before[first + apart + 1] == ends_before[first]]
-        add(document[first], letters[first] * _SECOND + letters[first + apart], 20 + apart)
+        add(first + apart + 1, letters[first] * _SECOND + letters[first + apart], 20 + apart)
 
     row, key = np.concatenate(rows), np.concatenate(keys)
     both, count = np.unique(row.astype(np.int64) * BUCKETS + key.astype(np.int64), return_counts=True)
@@ -109,6 +119,16 @@ def _count(texts: Sequence[str]) -> sparse.csr_matrix:
     return sparse.csr_matrix(
         (count.astype(np.float32), (both % BUCKETS).astype(np.int32), bounds.astype(np.int32)), shape=(len(texts), BUCKETS)
     )
+
+
+def _opening_ends(codes: np.ndarray, is_end: np.ndarray, is_word: np.ndarray, document: np.ndarray) -> np.ndarray:
+    """(texts,) positions at which the first sentence of each text ends that has a word in it, or its first 80 characters."""
+    begin = np.concatenate([[0], np.flatnonzero(is_end)[:-1] + 1])
+    words_before = np.cumsum(is_word) - is_word
+    is_stop = np.isin(codes, _STOPS) & ~np.append(is_word[1:], False) & (words_before > words_before[begin[document]])
+    stops = np.flatnonzero(is_stop | is_end)
+    _, first = np.unique(document[stops], return_index=True)
+    return np.minimum(stops[first], begin + OPENING_CHARS)
 
 
 def _powers(count: int, base: np.uint64 = _BASE) -> np.ndarray:
