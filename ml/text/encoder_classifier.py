@@ -41,7 +41,7 @@ class EncoderClassifier:
     """Texts to logits over stars (five of them) or over LABELS.
 
     Attributes:
-        model: the classifier, or PEFT's around it; float32, in evaluation mode outside of `train`.
+        model: the classifier, or PEFT's around it; float32, in evaluation mode outside of `train`, by which alone it changes.
         tokenizer: its fast tokenizer.
         max_tokens: tokens of a text that are read.
         regime: which of the weights are trained.
@@ -52,6 +52,7 @@ class EncoderClassifier:
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
         self.regime: Regime = regime
+        self._fast: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     @classmethod
     def pretrained(cls, encoder: str, max_tokens: int, seed: int, *, stars: bool = False, regime: Regime = "full") -> EncoderClassifier:
@@ -103,6 +104,7 @@ class EncoderClassifier:
         progress = _Progress("trained", sum(map(len, plan)))
         reduced = trains_in_bfloat16()
         allocating = self.regime == "adalora" and begin_allocating(self.model, len(plan))
+        self._fast = None
         self.model.train()
         _set_attention_dropout(self.model, 0.0)
         with torch.random.fork_rng(devices=[]):
@@ -139,7 +141,7 @@ class EncoderClassifier:
         outputs = np.zeros((len(tokens), self.model.config.num_labels))
         if not tokens:
             return class_log_probabilities(outputs)
-        fast = for_scoring(self.model, self.regime)
+        fast = self._fast = self._fast or for_scoring(self.model, self.regime)
         progress = _Progress("scored", len(tokens))
         order = np.argsort([-len(row) for row in tokens], kind="stable")
         before = torch.get_num_threads()

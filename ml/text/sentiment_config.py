@@ -49,7 +49,7 @@ class SentimentConfig(BaseModel):
     )
     network_min_reviews: int = Field(2000, ge=1, description="Labelled reviews in such scripts below which no network is trained on them.")
     cascade_loss: float = Field(
-        0.003, ge=0, le=1, description="Macro-F1 expected to be lost where the linear model is sure and the encoder not asked."
+        0.0005, ge=0, le=1, description="Macro-F1 expected to be lost where the linear model is sure and the encoder not asked."
     )
 
     @property
