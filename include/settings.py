@@ -123,6 +123,12 @@ class Settings(BaseSettings):
     sentiment_max_train_reviews: int = Field(50_000, ge=1, le=10_000_000, description="Most reviews the encoder is trained on in a night.")
     sentiment_epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class of reviews on a first night.")
     sentiment_max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a review that are read.")
+    sentiment_rescored_reviews: int = Field(
+        20_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Reviews with an earlier model's score that a night scores anew, whole products in turn; new ones are always scored.",
+    )
     sentiment_alert_fdr: float = Field(
         0.05, gt=0, le=0.5, description="Share of the alerts about falling reviews that may be false, over all products tested in a night."
     )

@@ -33,6 +33,7 @@ def sentiment_config(settings: Settings) -> SentimentConfig:
         train_minutes=settings.sentiment_train_minutes,
         epochs=settings.sentiment_epochs,
         max_tokens=settings.sentiment_max_tokens,
+        rescored_reviews=settings.sentiment_rescored_reviews,
         seed=settings.seed,
         threads=settings.threads,
     )

@@ -1,4 +1,5 @@
-"""Scoring a night's reviews and tickets: only those that are new or whose text or model changed; the rest is taken over."""
+"""Scoring a night's reviews and tickets: those that are new or whose text changed, and of what an earlier model scored as many as a night
+scores anew, whole products in turn; the rest is taken over, so that a night costs what is new and not what there is."""
 
 from __future__ import annotations
 
@@ -38,6 +39,7 @@ class Written:
             "p_positive": pa.float64(),
             "model_version": pa.string(),
             "text_hash": pa.string(),
+            "nights_since": pa.int32(),  # that another model than tonight's scored it
         }
         return pa.schema(fields)
 
@@ -62,7 +64,8 @@ def write_scores(model: Scorer, features: Path, out: Path, previous: Path | None
     """Write out/review_sentiment.parquet, and out/ticket_sentiment.parquet where the shop has tickets, each sorted by its key.
 
     Args:
-        previous: an earlier night's predictions; a row of the same key, text and model version is taken from there.
+        previous: an earlier night's predictions. A row of the same key and text is taken from there, unless another model scored it and
+            its product is among those of `config.rescored_reviews` reviews whose scores are the oldest.
 
     Returns:
         The rows of each file, and under 'scored' how many of all were scored now.
@@ -86,26 +89,35 @@ def _scores(model: Scorer, version: str, written: Written, features: Path, previ
     with open_reader(features, model.config.threads) as connection:
         connection.read_parquet(str(features / f"{written.features}.parquet")).create_view("texts")
         earlier = previous / f"{written.predictions}.parquet" if previous else None
-        if earlier and earlier.exists():
+        if earlier and earlier.exists() and pq.read_schema(earlier).names == schema.names:
             connection.read_parquet(str(earlier)).create_view("earlier")
         else:
             connection.register("earlier", schema.empty_table())
-        text = clean_sql("texts.text")
         connection.execute(
             f"""
             create temp table kept as
-            select {key}, texts.product_id, sentiment, score, p_negative, p_neutral, p_positive, model_version, text_hash
-            from texts join earlier using ({key}, text_hash)
-            where model_version = $version and {text} is not null
+            with known as (
+                select
+                    {key}, texts.product_id, sentiment, score, p_negative, p_neutral, p_positive, model_version, text_hash,
+                    if(model_version = $version, 0, nights_since + 1)::integer as nights_since
+                from texts join earlier using ({key}, text_hash)
+            ),
+            outdated as (
+                select product_id, sum(count(*)) over (order by max(nights_since) desc, product_id) - count(*) as before
+                from known where nights_since > 0 group by product_id
+            )
+            select known.* from known left join outdated on known.product_id is not distinct from outdated.product_id
+            where nights_since = 0 or before >= $rescored
             """,
-            {"version": version, "max_chars": model.config.max_chars},
+            {"version": version, "rescored": model.config.rescored_reviews},
         )
+        # a table of its own: a query would clean the texts that are taken over too
+        connection.execute(
+            f"create temp table waiting as select {key}, product_id, text, text_hash from texts anti join kept using ({key})"
+        )
+        text = clean_sql("text")
         waiting = connection.execute(
-            f"""
-            select {key}, product_id, {text} as text, text_hash from texts
-            where {text} is not null and {key} not in (select {key} from kept)
-            order by {key}
-            """,
+            f"select {key}, product_id, {text} as text, text_hash from waiting where {text} is not null order by {key}",
             {"max_chars": model.config.max_chars},
         ).to_arrow_reader(model.config.score_chunk_rows)
         scored = [_scored(model, version, written, pa.Table.from_batches([batch])) for batch in waiting if batch.num_rows]
@@ -124,5 +136,6 @@ def _scored(model: Scorer, version: str, written: Written, texts: pa.Table) -> p
         **{f"p_{label}": pa.array(probabilities[:, place]) for place, label in enumerate(LABELS)},
         "model_version": pa.array([version] * len(texts)),
         "text_hash": texts["text_hash"],
+        "nights_since": pa.array(np.zeros(len(texts), np.int32)),
     }
     return pa.table(columns).cast(written.schema)

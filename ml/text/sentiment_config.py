@@ -38,6 +38,9 @@ class SentimentConfig(BaseModel):
     continuation_learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate when a model is continued.")
     rehearsal_share: float = Field(1.0, ge=0, le=100, description="Old reviews rehearsed for each new one when a model is continued.")
     batch_size: int = Field(16, ge=1, description="Reviews in one step of training.")
+    rescored_reviews: int = Field(
+        20_000, ge=0, description="Reviews with an earlier model's score that a night scores anew; new and changed ones are always scored."
+    )
     score_chunk_rows: int = Field(20_000, ge=1, description="Reviews held in memory at once when scoring.")
 
     linear_max_chars: int = Field(16_000_000, ge=1000, description="Characters the linear model learns from; of more, reviews are sampled.")

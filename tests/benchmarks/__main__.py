@@ -60,6 +60,12 @@ BENCHMARKS = [
         REVIEWS,
     ),
     Benchmark(
+        "new_reviews",
+        "what a thousand new reviews cost to score in a shop that has them alone, and in one that has a million",
+        [str(REVIEWS), "--text", "summary,reviewText", "--label", "overall", "--time", "unixReviewTime"],
+        REVIEWS,
+    ),
+    Benchmark(
         "self_training",
         "whether labels of the model's own help where half of the training reviews have no stars",
         [str(REVIEWS), "--text", "summary,reviewText", "--label", "overall", "--time", "unixReviewTime"],

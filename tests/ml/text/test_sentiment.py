@@ -109,6 +109,21 @@ def test_only_new_and_changed_reviews_are_scored(fitted: tuple[Path, SentimentMo
     assert other.predict(features, tmp_path / "fourth", tmp_path, previous=tmp_path / "first")["scored"] == 60
 
 
+def test_another_models_scores_are_made_anew_product_by_product(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:
+    features, model = fitted
+    model.predict(features, tmp_path / "0", tmp_path)
+    other = SentimentModel(CONFIG.model_copy(update={"rescored_reviews": 13}))
+    other.fit(features, EVERYTHING, tmp_path, warm_start=model)
+    for night, (scored, older) in enumerate([(24, 36), (24, 12), (12, 0), (0, 0)], 1):
+        assert other.predict(features, tmp_path / str(night), tmp_path, previous=tmp_path / str(night - 1))["scored"] == scored
+        rows = scores(tmp_path / str(night))
+        left = [row for row in rows if row["model_version"] == model.version]
+        assert len(left) == older and {row["nights_since"] for row in left} == ({night} if left else set())
+        assert len({row["product_id"] for row in left}) == older // 12, "whole products, as long as fewer than 13 are scored"
+    assert other.predict(features, tmp_path / "anew", tmp_path)["scored"] == 60 and scores(tmp_path / "anew") == rows
+    assert SentimentModel(CONFIG).config.rescored_reviews > 60, "a small shop's reviews are all scored by one model"
+
+
 def test_tickets_are_read_by_the_same_model(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:
     features, model = fitted
     asked = tmp_path / "asked"
