@@ -103,10 +103,12 @@ def _scores(model: Scorer, version: str, written: Written, features: Path, previ
                 from texts join earlier using ({key}, text_hash)
             ),
             outdated as (
-                select product_id, sum(count(*)) over (order by max(nights_since) desc, product_id) - count(*) as before
-                from known where nights_since > 0 group by product_id
+                select
+                    coalesce(product_id, {key}) as product,  -- a ticket may be about none
+                    sum(count(*)) over (order by max(nights_since) desc, product) - count(*) as before
+                from known where nights_since > 0 group by product
             )
-            select known.* from known left join outdated on known.product_id is not distinct from outdated.product_id
+            select known.* from known left join outdated on coalesce(known.product_id, known.{key}) = outdated.product
             where nights_since = 0 or before >= $rescored
             """,
             {"version": version, "rescored": model.config.rescored_reviews},

@@ -141,6 +141,21 @@ def test_tickets_are_read_by_the_same_model(fitted: tuple[Path, SentimentModel],
     assert (second["ticket_id"], second["sentiment"]) == ("t2", "positive")
 
 
+def test_tickets_about_no_product_take_their_turn_one_by_one(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:
+    features, model = fitted
+    asked = tmp_path / "asked"
+    shutil.copytree(features, asked)
+    duckdb.sql("""
+        SELECT 't' || n AS ticket_id, NULL::VARCHAR AS product_id, 'where is it ' || n AS text, 'h' || n AS text_hash
+        FROM range(20) t(n)""").write_parquet(str(asked / "tickets.parquet"))
+    model.predict(asked, tmp_path / "0", tmp_path)
+    other = SentimentModel(CONFIG.model_copy(update={"rescored_reviews": 13}))
+    other.fit(features, EVERYTHING, tmp_path, warm_start=model)
+    other.predict(asked, tmp_path / "1", tmp_path, previous=tmp_path / "0")
+    versions = pq.read_table(tmp_path / "1" / "ticket_sentiment.parquet")["model_version"].to_pylist()
+    assert (versions.count(other.version), versions.count(model.version)) == (13, 7)
+
+
 def test_probabilities_are_probabilities(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:
     features, model = fitted
     model.predict(features, tmp_path, tmp_path)
