@@ -36,6 +36,14 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$",
         description="Name the shop's state is kept under; by default made from source and data folder.",
     )
+    sources: Path | None = Field(
+        None, description="Folder of the installation's own mapped sources, searched beside include/sources; it may lie outside the checkout."
+    )
+    replace_shop: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$",
+        description="Name of the shop being served that this shop's release may replace; otherwise only the demo is replaced.",
+    )
 
     seed: int = Field(20, ge=0, le=2**31 - 1, description="Seed of everything random.")
     threads: int = Field(2, ge=1, le=256, description="Threads a step may use.")
@@ -47,6 +55,24 @@ class Settings(BaseSettings):
 
     max_quarantine_share: float = Field(
         0.05, ge=0, le=1, description="Share of a table's new rows that may be refused before the raw gate stops the night."
+    )
+    max_unmatched_share: float = Field(
+        0.5, ge=0, le=1, description="Share of a column's ids that may find nothing in their table before the raw gate stops the night."
+    )
+    max_misspelt_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of a column's ids that may find their table only when spelt another way (17004.0 for 17004, a1 for A1).",
+    )
+    snapshot_tables: list[str] = Field(
+        [], max_length=100, description="Tables whose newest file holds all rows there are, as a JSON list: a row that it lacks is gone."
+    )
+    max_snapshot_loss: float = Field(
+        0.2, ge=0, le=1, description="Share of a snapshot table's rows that may go at once before the raw gate stops the night."
+    )
+    max_customer_share: float = Field(
+        0.1, gt=0, le=1, description="Share of all orders, or of all events, above which one customer trains nothing (a guest, a robot)."
     )
     clock_skew_minutes: int = Field(
         60, ge=0, le=1440, description="How far a shop's clock may run ahead before a row counts as from the future, minutes."
@@ -159,7 +185,7 @@ class Settings(BaseSettings):
             raise ValueError(f"weights must lie between 0 and 1000 and one must be above 0, found {bad or weights}")
         return weights
 
-    @field_validator("home", "data")
+    @field_validator("home", "data", "sources")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().resolve() if path else path

@@ -52,6 +52,8 @@ class Column:
     max: float | None = None
     values: tuple[str, ...] = ()
     references: str | None = None
+    nobody: tuple[str, ...] = ()
+    levels: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,9 @@ def _column(table: str, entry: dict[str, Any]) -> Column:
     _demand(kind is not None, table, f"{name} has the type {data_type!r}")
     assert kind is not None
     rules: dict[str, Any] = {rule: meta.get(rule) for rule in ("min", "max", "references")}
-    rules |= {flag: bool(meta.get(flag, False)) for flag in ("required", "personal", "future")}
-    values = tuple(str(value).lower() for value in meta.get("values", ()))
-    return Column(name, data_type, kind, entry.get("description", ""), values=values, **rules)
+    rules |= {flag: bool(meta.get(flag, False)) for flag in ("required", "personal", "future", "levels")}
+    rules |= {"values": tuple(str(value).lower() for value in meta.get("values", ())), "nobody": tuple(meta.get("nobody", ()))}
+    return Column(name, data_type, kind, entry.get("description", ""), **rules)
 
 
 def _demand(holds: bool, table: str, problem: str) -> None:
