@@ -204,6 +204,8 @@ _OLDEST_CHANGE = """
         WHERE _file_id > $newest_file
             OR (_valid_from >= $last::TIMESTAMP AND _valid_from < $now::TIMESTAMP)
             OR (_superseded_at >= $last::TIMESTAMP AND _superseded_at < $now::TIMESTAMP)
+            OR (_gone_at >= $last::TIMESTAMP AND _gone_at < $now::TIMESTAMP)
+            OR (deleted_at >= $last::TIMESTAMP AND deleted_at < $now::TIMESTAMP)
     )
 """
 

@@ -16,6 +16,7 @@
 {% macro visible_at_night(event_time=none) -%}
     {% if event_time %}({{ event_time }} is null or {{ event_time }} < {{ as_of() }}) and {% endif -%}
     _valid_from < {{ as_of() }} and (_superseded_at is null or _superseded_at >= {{ as_of() }})
+    and (_gone_at is null or _gone_at >= {{ as_of() }}) and (deleted_at is null or deleted_at >= {{ as_of() }})
 {%- endmacro %}
 
 {# A time inside a row, NULL where it lay ahead at the as-of moment. #}

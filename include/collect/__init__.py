@@ -14,11 +14,13 @@ import duckdb
 
 from include.collect.contract import Contract, load_contract
 from include.collect.landing import LandingFile, Unreadable, find_files, hash_file, read_refusal
-from include.collect.load import load, stage
+from include.collect.load import load
 from include.collect.read import open_relation
+from include.collect.stage import stage
 from include.collect.warehouse import connect, prepare
-from include.errors import BadSource
+from include.errors import BadSetting, BadSource
 from include.night import Night, write_atomically
+from include.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ def collect(night: Night) -> None:
         con = connect(night.warehouse, memory_gb=settings.warehouse_memory_gb, threads=settings.threads, temporary=scratch)
         try:
             prepare(con, contract)
-            collect_folder(con, contract, night.landing, as_of, timedelta(minutes=settings.clock_skew_minutes), scratch / "collect")
+            collect_folder(con, contract, night.landing, as_of, settings, scratch / "collect")
             totals = _totals(con, as_of)
             notes.update(totals)
             write_atomically(night.folder / "collected.json", json.dumps(totals, indent=2, default=str))
@@ -53,39 +55,52 @@ def collect(night: Night) -> None:
 
 
 def collect_folder(
-    con: duckdb.DuckDBPyConnection, contract: Contract, landing: Path, as_of: datetime, skew: timedelta, scratch: Path
+    con: duckdb.DuckDBPyConnection, contract: Contract, landing: Path, as_of: datetime, settings: Settings, scratch: Path
 ) -> None:
-    """Take every file of a landing folder that was not taken before, each in one transaction.
+    """Take every file of a landing folder that was delivered since it was last looked through, each in one transaction.
+
+    A file that lies there as it did is not read again. One that was not there, or reads otherwise than before, is a new delivery: it is
+    taken, also when its bytes were taken once before, unless they are what the table was given last.
 
     Args:
         con: a prepared warehouse.
         as_of: the night's moment, naive UTC.
-        skew: how far a shop's clock may run ahead.
+        settings: how far a shop's clock may run ahead, and which tables are snapshots.
         scratch: a folder of its own for files in between; emptied before and after.
+
+    Raises:
+        BadSetting: the settings name a snapshot that is no table of the contract.
     """
-    latest = max(as_of, datetime.now(UTC).replace(tzinfo=None)) + skew
+    if unknown := set(settings.snapshot_tables) - set(contract.table_names):
+        raise BadSetting(
+            f"snapshot_tables names {', '.join(sorted(unknown))}, which is no table of the store contract",
+            f"Correct NIGHTSHELF_SNAPSHOT_TABLES; there are {', '.join(contract.table_names)}.",
+        )
+    latest = max(as_of, datetime.now(UTC).replace(tzinfo=None)) + timedelta(minutes=settings.clock_skew_minutes)
     con.execute("DELETE FROM collect.files WHERE status = 'refused' AND as_of = ?", [as_of])
     files, ignored = find_files(landing, contract)
     for name in ignored:
         log.warning("%s: not read, for it is no CSV, JSON lines or Parquet file of a contract table", name)
+    con.execute(
+        "DELETE FROM collect.lying WHERE (table_name, path) NOT IN (SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]))",
+        [[file.table.name for file in files], [file.name for file in files]],
+    )
     for file in files:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
-        _take(con, file, as_of, latest, scratch)
+        _take(con, file, as_of, latest, file.table.name in settings.snapshot_tables, scratch)
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _take(con: duckdb.DuckDBPyConnection, file: LandingFile, as_of: datetime, latest: datetime, scratch: Path) -> None:
+def _take(con: duckdb.DuckDBPyConnection, file: LandingFile, as_of: datetime, latest: datetime, is_snapshot: bool, scratch: Path) -> None:
     table = file.table
     entry: dict[str, Any] = {"table_name": table.name, "path": file.name, "as_of": as_of}
     try:
         content_hash, size, changed_at = _fingerprint(file.path)
         entry |= {"content_hash": content_hash, "bytes": size}
-        taken = con.execute(
-            "SELECT path FROM collect.files WHERE table_name = ? AND content_hash = ? AND status = 'loaded'", [table.name, content_hash]
-        ).fetchone()
-        if taken:
-            log.info("%s: already taken as %s", file.name, taken[0])
+        if taken := _taken_as(con, table.name, file.name, content_hash):
+            log.info("%s: already taken as %s", file.name, taken)
+            _remember_lying(con, entry)
             return
         if file.format == "refused":
             raise Unreadable(read_refusal(file.path))
@@ -101,21 +116,52 @@ def _take(con: duckdb.DuckDBPyConnection, file: LandingFile, as_of: datetime, la
         return
     con.execute("BEGIN")
     file_id = _write_ledger(con, entry | {"status": "loaded", "unknown_columns": ", ".join(unknown) or None})
-    counts = load(con, table, file_id, file.name, as_of)
+    counts = load(con, table, file_id, file.name, as_of, is_snapshot)
     event_time = f'"{table.event_time}"' if table.event_time else "NULL::TIMESTAMP"
     con.execute(
-        f"""UPDATE collect.files SET rows_read = ?, rows_loaded = ?, rows_duplicate = ?, rows_quarantined = ?,
-        oldest_event_at = (SELECT min({event_time}) FROM raw.{table.name} WHERE _file_id = ?) WHERE file_id = ?""",
-        [counts.rows_read, counts.rows_loaded, counts.rows_duplicate, counts.rows_quarantined, file_id, file_id],
+        f"""UPDATE collect.files SET rows_read = $read, rows_loaded = $loaded, rows_duplicate = $duplicate, rows_quarantined = $quarantined,
+        rows_held = $held, rows_gone = $gone, oldest_event_at = (SELECT min({event_time}) FROM raw.{table.name} WHERE _file_id = $file)
+        WHERE file_id = $file""",
+        {
+            "read": counts.rows_read,
+            "loaded": counts.rows_loaded,
+            "duplicate": counts.rows_duplicate,
+            "quarantined": counts.rows_quarantined,
+            "held": counts.rows_held,
+            "gone": counts.rows_gone,
+            "file": file_id,
+        },
     )
+    _remember_lying(con, entry)
     con.execute("COMMIT")
     con.execute("DROP TABLE staged")
     log.info(
-        "%s: %d rows, %d loaded, %d duplicate, %d quarantined%s",
+        "%s: %d rows, %d loaded, %d duplicate, %d quarantined%s%s",
         file.name,
         *(counts.rows_read, counts.rows_loaded, counts.rows_duplicate, counts.rows_quarantined),
+        f", {counts.rows_gone} of the {counts.rows_held} before are gone" if is_snapshot else "",
         f", unknown columns {', '.join(unknown)}" if unknown else "",
     )
+
+
+def _taken_as(con: duckdb.DuckDBPyConnection, table: str, path: str, content_hash: str) -> str | None:
+    """Under which name a file was taken, if nothing in it is to be taken: it lies there as before, or is what the table was given last."""
+    taken = con.execute(
+        "SELECT arg_max(path, file_id), max(file_id) FROM collect.files WHERE table_name = ? AND content_hash = ? AND status = 'loaded'",
+        [table, content_hash],
+    ).fetchone()
+    if taken is None or taken[0] is None:
+        return None
+    lies = "SELECT 1 FROM collect.lying WHERE table_name = ? AND path = ? AND content_hash = ?"
+    later = "SELECT 1 FROM collect.files WHERE table_name = ? AND status = 'loaded' AND file_id > ?"
+    if con.execute(lies, [table, path, content_hash]).fetchone() or not con.execute(later, [table, taken[1]]).fetchone():
+        return str(taken[0])
+    return None
+
+
+def _remember_lying(con: duckdb.DuckDBPyConnection, entry: dict[str, Any]) -> None:
+    con.execute("DELETE FROM collect.lying WHERE table_name = ? AND path = ?", [entry["table_name"], entry["path"]])
+    con.execute("INSERT INTO collect.lying VALUES (?, ?, ?)", [entry["table_name"], entry["path"], entry["content_hash"]])
 
 
 def _fingerprint(path: Path) -> tuple[str, int, int]:
@@ -131,7 +177,7 @@ def _write_ledger(con: duckdb.DuckDBPyConnection, entry: dict[str, Any]) -> int:
     """Add a file to the ledger in place of its earlier refusal; gives it the next number."""
     con.execute("DELETE FROM collect.files WHERE table_name = ? AND path = ? AND status = 'refused'", [entry["table_name"], entry["path"]])
     (file_id,) = con.execute("SELECT coalesce(max(file_id), 0) + 1 FROM collect.files").fetchone() or (1,)
-    entry = {"file_id": file_id, "rows_read": 0, "rows_loaded": 0, "rows_duplicate": 0, "rows_quarantined": 0} | entry
+    entry = {"file_id": file_id} | dict.fromkeys(("rows_read", "rows_loaded", "rows_duplicate", "rows_quarantined"), 0) | entry
     entry["collected_at"] = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     con.execute(f"INSERT INTO collect.files ({', '.join(entry)}) VALUES ({', '.join('?' * len(entry))})", list(entry.values()))
     return int(file_id)

@@ -1,25 +1,21 @@
-"""One file into the warehouse, in one transaction: staged, checked against the contract, compared with what is there, written.
+"""Staged rows into the warehouse, in one transaction: compared with what is there, written, and what a snapshot lacks marked as gone.
 
 Every version of a row is kept. A row that says what its predecessor said (same key, same content, next in time) is a
 duplicate; other content under the same key is a new version, and its interval ends where the next one begins.
+
+A version counts from its `updated_at`; without one, from the night that collected it. The first version known of a key holds
+backwards, up to the row's own time: that a product was there is known, though what is known of it was written later.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 
-from include.collect.contract import Column, Table
-from include.collect.read import SOURCE_COLUMNS, Relation, explain_failure
-from include.collect.rules import Rule, given_sql, rules_of, value_sql
+from include.collect.contract import Table
 from include.errors import NightError
-
-log = logging.getLogger(__name__)
-
-VALUE_CHARACTERS = 200  # of a refused value kept in quarantine
 
 
 class RowsLost(NightError):
@@ -28,127 +24,107 @@ class RowsLost(NightError):
 
 @dataclass(frozen=True)
 class Counts:
-    """rows_read = rows_loaded + rows_duplicate + rows_quarantined, always."""
+    """What became of a file's rows; rows_read = rows_loaded + rows_duplicate + rows_quarantined, always.
+
+    rows_held is how many of the table were there before, and rows_gone how many of these a snapshot lacks; both 0 for a table that is none.
+    """
 
     rows_read: int
     rows_loaded: int
     rows_duplicate: int
     rows_quarantined: int
+    rows_held: int
+    rows_gone: int
 
 
-def stage(con: duckdb.DuckDBPyConnection, table: Table, relation: Relation, latest: datetime) -> list[str]:
-    """Read a file into temp table `staged`: _row, the contract's columns typed, and _refused.
-
-    _refused is NULL for a sound row, else a struct: path, row_number, and the list of problems (column_name, value, reason).
+def load(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, as_of: datetime, is_snapshot: bool) -> Counts:
+    """Move `staged` into raw, quarantine and notes, inside the caller's transaction.
 
     Args:
-        con: an open warehouse, outside a transaction.
-        table: the file's table.
-        relation: the file.
-        latest: a time after it is from the future (naive UTC).
-
-    Returns:
-        The file's columns that the contract does not know, sorted.
-
-    Raises:
-        Unreadable: the file breaks off while being read.
-    """
-    try:
-        con.execute(_staging_sql(table, relation, latest), relation.parameters)
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.Error:
-        explain_failure(con, relation)
-        raise
-    return sorted(set(relation.names) - set(table.column_names) - {*SOURCE_COLUMNS, ""})
-
-
-def _staging_sql(table: Table, relation: Relation, latest: datetime) -> str:
-    position = {name: i for i, name in enumerate(relation.names)}
-    given, values, problems = [], [], []
-    for column in table.columns:
-        at = position.get(column.name)
-        data_type = "VARCHAR" if at is None else relation.types[at]
-        source = "NULL::VARCHAR" if at is None else given_sql(f"c{at}", data_type)
-        held = f'"given_{column.name}"'
-        given.append(f"{source} AS {held}")
-        values.append(f'{value_sql(column, held, data_type)} AS "{column.name}"')
-        problems.append((column, rules_of(column, held, f'"{column.name}"', latest)))
-    broken = " OR ".join(f"coalesce({rule.broken}, false)" for _, rules in problems for rule in rules)
-    path, row = (f"c{position[name]}::VARCHAR" if name in position else "NULL::VARCHAR" for name in SOURCE_COLUMNS)
-    return f"""
-        CREATE OR REPLACE TEMP TABLE staged AS
-        WITH source AS ({relation.sql}),
-        given AS (SELECT _row, _malformed, {path} AS _path, TRY_CAST({row} AS BIGINT) AS _number, {", ".join(given)} FROM source),
-        typed AS (SELECT *, {", ".join(values)} FROM given)
-        SELECT _row, {_columns(table)}, CASE WHEN _malformed IS NOT NULL OR {broken} THEN
-            struct_pack(path := _path, row_number := coalesce(_number, _row), problems := {_problems(problems)}) END AS _refused
-        FROM typed"""
-
-
-def _problems(columns: list[tuple[Column, list[Rule]]]) -> str:
-    """SQL of a refused row's problems: one entry a column, its first broken rule."""
-    entries = []
-    for column, rules in columns:
-        if not rules:
-            continue
-        cases = " ".join(f"WHEN {rule.broken} THEN '{rule.reason}'" for rule in rules)
-        value = "NULL::VARCHAR" if column.personal else f'left("given_{column.name}"::VARCHAR, {VALUE_CHARACTERS})'
-        entries.append(f"struct_pack(column_name := '{column.name}', value := {value}, reason := CASE {cases} END)")
-    malformed = "[struct_pack(column_name := NULL::VARCHAR, value := NULL::VARCHAR, reason := _malformed)]"
-    return f"CASE WHEN _malformed IS NOT NULL THEN {malformed} ELSE list_filter([{', '.join(entries)}], lambda p: p.reason IS NOT NULL) END"
-
-
-def load(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, as_of: datetime) -> Counts:
-    """Move `staged` into raw and quarantine, inside the caller's transaction.
+        table: the file's table; file_id, name: the file in the ledger.
+        as_of: the night that collects it, naive UTC.
+        is_snapshot: whether the file holds all rows of the table, so that a row that it lacks is gone.
 
     Raises:
         RowsLost: the rows do not add up.
     """
     rows_read, rows_quarantined = con.execute("SELECT count(*), count(_refused) FROM staged").fetchone() or (0, 0)
-    con.execute(
-        """INSERT INTO collect.quarantine SELECT ?, ?, coalesce(path, ?), row_number, problem.column_name, problem.value, problem.reason, ?
-        FROM (SELECT _refused.path, _refused.row_number, unnest(_refused.problems) AS problem FROM staged WHERE _refused IS NOT NULL)
-        ORDER BY row_number, problem.column_name""",
-        [file_id, table.name, name, as_of],
-    )
+    _write_remarks(con, table, file_id, name, as_of)
+    collected = f"TIMESTAMP '{as_of - timedelta(microseconds=1)}'"  # the night itself sees what is before its moment
     _find_touched(con, table)
     (touched,) = con.execute("SELECT count(*) FROM touched").fetchone() or (0,)
+    rows_held, rows_gone = _mark_gone(con, table, collected) if is_snapshot else (0, 0)
     rows_loaded, rows_duplicate = _insert_new(con, table, file_id, bool(touched)), 0
     if touched:
-        versions, rows_duplicate = _insert_versions(con, table, file_id)
+        versions, rows_duplicate = _insert_versions(con, table, file_id, collected)
         rows_loaded += versions
     if rows_read != rows_loaded + rows_duplicate + rows_quarantined:
         raise RowsLost(
             f"{name}: {rows_read} rows read, but {rows_loaded} loaded, {rows_duplicate} duplicate and {rows_quarantined} quarantined",
             "This is a fault of the program: report it with the file. Nothing of the file was taken.",
         )
-    return Counts(rows_read, rows_loaded, rows_duplicate, rows_quarantined)
+    return Counts(rows_read, rows_loaded, rows_duplicate, rows_quarantined, rows_held, rows_gone)
 
 
-def _key(table: Table) -> str:
-    return ", ".join(f'"{name}"' for name in table.key)
+def _write_remarks(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, as_of: datetime) -> None:
+    con.execute(
+        """INSERT INTO collect.quarantine SELECT ?, ?, coalesce(path, ?), row_number, problem.column_name, problem.value, problem.reason, ?
+        FROM (SELECT _refused.path, _refused.row_number, unnest(_refused.problems) AS problem FROM staged WHERE _refused IS NOT NULL)
+        ORDER BY row_number, problem.column_name""",
+        [file_id, table.name, name, as_of],
+    )
+    con.execute(
+        """INSERT INTO collect.notes
+        SELECT ?, ?, coalesce(path, ?) AS path, problem.column_name, problem.reason, count(*), min(row_number),
+            arg_min(problem.value, row_number), ?
+        FROM (
+            SELECT _noted.path, _noted.row_number, unnest(_noted.problems) AS problem FROM staged
+            WHERE _noted IS NOT NULL AND _refused IS NULL)
+        GROUP BY path, problem.column_name, problem.reason ORDER BY ALL""",
+        [file_id, table.name, name, as_of],
+    )
+
+
+def _key(table: Table, prefix: str = "") -> str:
+    return ", ".join(f'{prefix}"{name}"' for name in table.key)
 
 
 def _columns(table: Table) -> str:
     return ", ".join(f'"{name}"' for name in table.column_names)
 
 
-def _valid_from(table: Table) -> str:
+def _own_time(table: Table) -> str:
     event_time = f'"{table.event_time}", ' if table.event_time else ""
-    return f"coalesce(updated_at, {event_time}TIMESTAMP '1970-01-01')"
+    return f"coalesce({event_time}TIMESTAMP '1970-01-01')"
 
 
 def _find_touched(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Temp table `touched`: keys that occur more than once in the file, or in raw already. Usually few."""
+    """Temp table `touched`: keys that occur more than once in the file, or in raw already (_known). Usually few."""
     key = _key(table)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE touched AS
-        SELECT {key} FROM staged WHERE _refused IS NULL GROUP BY ALL HAVING count(*) > 1
-        UNION
-        SELECT {key} FROM raw.{table.name} SEMI JOIN (SELECT {key} FROM staged WHERE _refused IS NULL) USING ({key})"""
+        SELECT {key}, bool_or(_known) AS _known FROM (
+            SELECT {key}, false AS _known FROM staged WHERE _refused IS NULL GROUP BY ALL HAVING count(*) > 1
+            UNION ALL
+            SELECT {key}, true FROM raw.{table.name} SEMI JOIN (SELECT {key} FROM staged WHERE _refused IS NULL) USING ({key})
+        ) GROUP BY ALL"""
     )
+
+
+def _mark_gone(con: duckdb.DuckDBPyConnection, table: Table, collected: str) -> tuple[int, int]:
+    """End the rows that the file, a snapshot, lacks; a row of it that is refused is there all the same.
+
+    Returns:
+        Rows of the table that were there, and how many of them are gone.
+    """
+    there = f"_superseded_at IS NULL AND _gone_at IS NULL AND (deleted_at IS NULL OR deleted_at >= {collected})"
+    (held,) = con.execute(f"SELECT count(*) FROM raw.{table.name} WHERE {there}").fetchone() or (0,)
+    gone = con.execute(
+        f"""UPDATE raw.{table.name} SET _gone_at = {collected} WHERE {there} AND rowid NOT IN (
+            SELECT held.rowid FROM raw.{table.name} AS held SEMI JOIN staged USING ({_key(table)}))"""
+    ).fetchone()
+    return int(held), int(gone[0]) if gone else 0
 
 
 def _insert_new(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, any_touched: bool) -> int:
@@ -156,43 +132,62 @@ def _insert_new(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, any_
     only = f"ANTI JOIN touched USING ({_key(table)})" if any_touched else ""
     inserted = con.execute(
         f"""INSERT INTO raw.{table.name} ({_columns(table)}, _file_id, _row, _valid_from, _superseded_at)
-        SELECT {_columns(table)}, {file_id}, _row, {_valid_from(table)}, NULL FROM staged {only} WHERE _refused IS NULL""",
+        SELECT {_columns(table)}, {file_id}, _row, {_own_time(table)}, NULL FROM staged {only} WHERE _refused IS NULL""",
     ).fetchone()
     return int(inserted[0]) if inserted else 0
 
 
-def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int) -> tuple[int, int]:
+def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, collected: str) -> tuple[int, int]:
     """Rows whose key occurs elsewhere: set their intervals, and correct those of the versions around them.
 
     Returns:
         Rows inserted, and rows left out as duplicates.
     """
-    key, columns = _key(table), _columns(table)
-    window = f"OVER (PARTITION BY {key} ORDER BY _valid_from, _file_id, _row)"
+    key, columns, own_time = _key(table), _columns(table), _own_time(table)
+    window = f"(PARTITION BY {key} ORDER BY _at_time, _file_id, _row)"
+    # What comes back after a snapshot lacked it is there again from now on, whatever it says of itself.
+    (any_gone,) = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM raw.{table.name} WHERE _gone_at IS NOT NULL LIMIT 1)").fetchone() or (
+        0,
+    )
+    gone, returned = ("_gone_at IS NOT NULL", f"_known AND {_returns(table)}") if any_gone else ("false", "false")
     # Contents are compared by 64-bit hash: only neighbours under one key ever meet, and hashing keeps the windows narrow.
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE versions AS
         WITH candidates AS (
-            SELECT rowid AS _at, {key}, _file_id, _row, _valid_from, _superseded_at, hash({columns}) AS _content
+            SELECT rowid AS _at, {key}, _file_id, _row, greatest(coalesce(updated_at, deleted_at, _valid_from), _valid_from) AS _at_time,
+                _superseded_at, hash({columns}) AS _content, {gone} AS _gone
             FROM raw.{table.name} SEMI JOIN touched USING ({key})
             UNION ALL
-            SELECT NULL, {key}, {file_id}, _row, {_valid_from(table)}, NULL, hash({columns})
-            FROM staged SEMI JOIN touched USING ({key}) WHERE _refused IS NULL
+            SELECT NULL, {_key(table, "staged.")}, {file_id}, _row, CASE WHEN {returned} THEN {collected}
+                ELSE coalesce(updated_at, deleted_at, CASE WHEN _known THEN {collected} ELSE {own_time} END) END,
+                NULL, hash({columns}), false
+            FROM staged JOIN touched USING ({key}) WHERE _refused IS NULL
         ),
-        compared AS (SELECT *, _at IS NULL AND _content IS NOT DISTINCT FROM lag(_content) {window} AS _same FROM candidates)
-        SELECT _at, _row, _valid_from, _same, _superseded_at AS _was,
-            lead(CASE WHEN NOT _same THEN _valid_from END IGNORE NULLS) {window} AS _superseded_at
+        compared AS (
+            SELECT *, row_number() OVER w AS _place, count(_at) OVER w AS _known_before,
+                _at IS NULL AND _content IS NOT DISTINCT FROM lag(_content) OVER w AND NOT coalesce(lag(_gone) OVER w, false) AS _same
+            FROM candidates WINDOW w AS {window}
+        )
+        SELECT _at, _row, _at_time, _same, _place = 1 AS _first, _at IS NOT NULL AND _known_before = 1 AND _place > 1 AS _was_first,
+            _superseded_at AS _was, lead(CASE WHEN NOT _same THEN _at_time END IGNORE NULLS) OVER {window} AS _superseded_at
         FROM compared"""
     )
     con.execute(
-        f"""UPDATE raw.{table.name} AS held SET _superseded_at = versions._superseded_at FROM versions
-        WHERE held.rowid = versions._at AND versions._was IS DISTINCT FROM versions._superseded_at"""
+        f"""UPDATE raw.{table.name} AS held SET _superseded_at = versions._superseded_at,
+            _valid_from = CASE WHEN versions._was_first THEN versions._at_time ELSE held._valid_from END
+        FROM versions WHERE held.rowid = versions._at AND (versions._was IS DISTINCT FROM versions._superseded_at OR versions._was_first)"""
     )
     inserted = con.execute(
         f"""INSERT INTO raw.{table.name} ({columns}, _file_id, _row, _valid_from, _superseded_at)
-        SELECT {columns}, {file_id}, _row, _valid_from, _superseded_at
+        SELECT {columns}, {file_id}, _row, CASE WHEN _first THEN {own_time} ELSE _at_time END, _superseded_at
         FROM staged JOIN (FROM versions WHERE _at IS NULL AND NOT _same) USING (_row)"""
     ).fetchone()
     (duplicates,) = con.execute("SELECT count(*) FROM versions WHERE _same").fetchone() or (0,)
     return (int(inserted[0]) if inserted else 0), duplicates
+
+
+def _returns(table: Table) -> str:
+    """Whether the newest version of a staged row's key is gone."""
+    return f"""({_key(table, "staged.")}) IN (
+        SELECT ({_key(table)}) FROM raw.{table.name} WHERE _superseded_at IS NULL AND _gone_at IS NOT NULL)"""

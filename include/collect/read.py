@@ -16,8 +16,9 @@ from pathlib import Path
 
 import duckdb
 
-from include.collect.csv_lines import MAX_LINE_BYTES, mend, normalised, read_header
+from include.collect.csv_lines import HEADER_AGAIN, MAX_LINE_BYTES, mend, normalised, read_header
 from include.collect.landing import CHUNK_BYTES, LandingFile, Text, Unreadable, inspect_text
+from include.collect.values import JSON_TEXT
 
 SOURCE_COLUMNS = ("_file", "_row")  # where a mapped row came from, as its source wrote it
 
@@ -104,32 +105,52 @@ def _csv(con: duckdb.DuckDBPyConnection, file: LandingFile, scratch: Path) -> Re
     names, width = normalised(header), len(header)
     types = ["VARCHAR"] * width
     scan = _scan([f"c{i}" for i in range(width)], delimiter)
-    if _reads_whole(con, file.path, scan, width, text, header):
-        return Relation(
-            f"SELECT row_number() OVER () AS _row, NULL::VARCHAR AS _malformed, * FROM {scan}", [_literal(file.path)], names, types
-        )
+    if _reads_whole(con, file.path, scan, delimiter, text, header):
+        malformed = f"CASE WHEN {_is_header(names)} THEN '{HEADER_AGAIN}' END"
+        sql = f"SELECT row_number() OVER () AS _row, {malformed} AS _malformed, * FROM {scan}"
+        return Relation(sql, [_literal(file.path)], names, types)
     target = scratch / "mended.csv"
-    mend(file.path, target, delimiter, header)
+    mend(file.path, target, delimiter, header, file.table)
     scan = _scan(["r", "m", *(f"c{i}" for i in range(width))], ",", "new_line = '\\n',")
     sql = f"SELECT r::BIGINT AS _row, nullif(m, '') AS _malformed, * EXCLUDE (r, m) FROM {scan}"
     return Relation(sql, [_literal(target)], names, types)
 
 
-def _reads_whole(con: duckdb.DuckDBPyConnection, path: Path, scan: str, width: int, text: Text, header: list[str]) -> bool:
-    """Whether strict reading meets no error and accounts for every line: one a row, one more for each line break in a value.
+def _is_header(names: list[str]) -> str:
+    """Whether a row says the names of the columns once more, as where two files were put one behind the other."""
+    first = len(names[0].encode())
+    same = (f"lower(trim(c{i}, ' \t\ufeff')) = {_quoted(name)}" for i, name in enumerate(names) if name)
+    return " AND ".join((f"strlen(c0) BETWEEN {first} AND {first + 8}", *same))
+
+
+def _reads_whole(con: duckdb.DuckDBPyConnection, path: Path, scan: str, delimiter: str, text: Text, header: list[str]) -> bool:
+    """Whether strict reading meets no error, accounts for every line (one a row, one more for each line break in a value), and no value
+    with line breaks may have swallowed a record.
 
     A blank line fails that, and so does a file of one column, where a blank line would be a row.
     """
+    width = len(header)
     if width == 1 or text.bare_returns:
         return False
-    breaks = "+".join(f"coalesce(sum(strlen(c{i}) - strlen(replace(c{i}, chr(10), ''))), 0)" for i in range(width)) if text.quotes else "0"
+    columns = range(width) if text.quotes else ()
+    breaks = " + ".join(["0", *(f"coalesce(sum(strlen(c{i}) - strlen(replace(c{i}, chr(10), ''))), 0)" for i in columns)])
+    swallows = " OR ".join(["false", *(_may_swallow(i, width, delimiter) for i in columns)])
     try:
-        (lines,) = con.execute(f"SELECT count(*) + {breaks} FROM {scan}", [_literal(path)]).fetchone() or (0,)
+        counted = con.execute(f"SELECT count(*) + {breaks}, count(*) FILTER ({swallows}) FROM {scan}", [_literal(path)]).fetchone()
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error:
         return False
-    return bool(lines + 1 + sum(name.count("\n") for name in header) == text.lines)
+    lines, swallowing = counted or (0, 0)
+    return bool(lines + 1 + sum(name.count("\n") for name in header) == text.lines and not swallowing)
+
+
+def _may_swallow(at: int, width: int, delimiter: str) -> str:
+    """Whether a line of the value of column `at` has as many delimiters as a record: the lines within it, or what ends its record."""
+    lines, delimiters = f"string_split(c{at}, chr(10))", f"(strlen(line) - strlen(replace(line, '{delimiter}', '')))"
+    inner = f"len(list_filter({lines}[2:-2], lambda line: {delimiters} = {width - 1})) > 0"
+    last = f"len(list_filter({lines}[-1:], lambda line: {delimiters} = {at})) > 0"
+    return f"CASE WHEN contains(c{at}, chr(10)) THEN {inner} OR {last} ELSE false END"
 
 
 def _scan(columns: list[str], delimiter: str, options: str = "") -> str:
@@ -141,13 +162,16 @@ def _scan(columns: list[str], delimiter: str, options: str = "") -> str:
 
 
 def _json(con: duckdb.DuckDBPyConnection, file: LandingFile, _: Path) -> Relation:
-    """One object a line, or one array of objects. Lines are taken as they are, so that a malformed one costs only itself."""
+    """One object a line, one array of objects, or objects one behind the other. Lines are taken as they are, so that a malformed one costs
+    only itself."""
     parameters = [_literal(file.path)]
     head = inspect_text(file.path).head.lstrip()
     if not head:
         raise Unreadable("empty")
     if head.startswith("["):
         scan = f"SELECT json::VARCHAR AS line FROM read_json_objects(?, format = 'array', maximum_object_size = {MAX_LINE_BYTES})"
+    elif _runs_over_lines(head):
+        scan = f"SELECT json::VARCHAR AS line FROM read_json_objects(?, format = 'unstructured', maximum_object_size = {MAX_LINE_BYTES})"
     else:  # no sound JSON holds chr(1), so every line is one value
         scan = f"""SELECT ltrim(line, chr(65279)) AS line FROM read_csv(?, columns = {{'line': 'VARCHAR'}}, header = false, delim = '\x01',
             quote = '', escape = '', auto_detect = false, strict_mode = false, parallel = false, max_line_size = {MAX_LINE_BYTES},
@@ -156,26 +180,63 @@ def _json(con: duckdb.DuckDBPyConnection, file: LandingFile, _: Path) -> Relatio
         WHEN json_type(line) <> 'OBJECT' THEN 'malformed line: not a JSON object' END AS _malformed
         FROM ({scan}) WHERE trim(line, e' \\t\\r') <> ''"""
     try:
-        keys = con.execute(
-            f"""SELECT DISTINCT unnest(keys) AS key
-            FROM (SELECT DISTINCT json_keys(line) AS keys FROM ({judged}) WHERE _malformed IS NULL) ORDER BY key""",
-            parameters,
-        ).fetchall()
+        sets = con.execute(f"SELECT DISTINCT json_keys(line) FROM ({judged}) WHERE _malformed IS NULL", parameters).fetchall()
     except duckdb.Error as error:
         explain_failure(con, Relation(scan, parameters, [], []))
         raise error
-    names = normalised([key for (key,) in keys])
-    wanted = [i for i, name in enumerate(names) if name in (*file.table.column_names, *SOURCE_COLUMNS)]
-    paths = ", ".join("'/" + keys[i][0] + "'" for i in wanted)
-    columns = "".join(f", found[{at}] AS c{i}" for at, i in enumerate(wanted, 1))
+    keys = sorted({key for (found,) in sets for key in found})
+    by_name: dict[str, list[str]] = {}
+    for key, name in zip(keys, normalised(keys), strict=True):
+        by_name.setdefault(name, []).append(key)
+    wanted = [name for name in by_name if name in (*file.table.column_names, *SOURCE_COLUMNS)]
+    if not set(wanted) & set(file.table.column_names):
+        _explain_wrapping(con, judged, parameters)
+    twice = sorted({name for (found,) in sets for name in wanted if normalised(found).count(name) > 1})
+    if twice:  # {"title": "first", "title": "second"}: nobody knows which is meant
+        is_twice = " OR ".join(f"len(list_filter(json_keys(line), lambda key: lower(trim(key)) = {_quoted(name)})) > 1" for name in twice)
+        judged = f"""SELECT _row, line, CASE WHEN _malformed IS NULL AND ({is_twice}) THEN 'malformed line: a key is given twice'
+            ELSE _malformed END AS _malformed FROM ({judged})"""
+    spelt = [key for name in wanted for key in by_name[name]]
+    paths = ", ".join(_quoted("/" + key.replace("~", "~0").replace("/", "~1")) for key in spelt)
+    place = {key: at for at, key in enumerate(spelt, 1)}
+    columns = "".join(
+        f", coalesce({', '.join(f'found[{place[key]}]' for key in by_name[name])}) AS c{i}"
+        for i, name in enumerate(by_name)
+        if name in wanted
+    )
     found = f"CASE WHEN _malformed IS NULL THEN json_extract_string(line, [{paths}]::VARCHAR[]) END"
     sql = f"SELECT _row, _malformed{columns} FROM (SELECT _row, _malformed, {found} AS found FROM ({judged}))"
-    return Relation(sql, parameters, names, ["VARCHAR"] * len(names))
+    return Relation(sql, parameters, list(by_name), [JSON_TEXT] * len(by_name))
+
+
+def _runs_over_lines(head: str) -> bool:
+    """Whether the first object of a file goes on in the lines below it, as where it was printed for people."""
+    first, _, rest = head.partition("\n")
+    first, second = first.strip(), rest.lstrip()[:1]
+    follows = {"{": '"}', ",": '"', "[": '"{[]-0123456789tfn', ":": '"{[-0123456789tfn'}
+    return first.startswith("{") and second != "" and second in follows.get(first[-1], "")
+
+
+def _explain_wrapping(con: duckdb.DuckDBPyConnection, judged: str, parameters: list[str]) -> None:
+    """Raise Unreadable where the rows lie as a list within an object, such as {"products": [{...}, {...}]}."""
+    held = con.execute(
+        f"""SELECT key FROM (SELECT line, unnest(json_keys(line)) AS key FROM ({judged}) WHERE _malformed IS NULL)
+        WHERE json_type(line, '/' || key) = 'ARRAY' ORDER BY key LIMIT 1""",
+        parameters,
+    ).fetchone()
+    if held:
+        raise Unreadable(
+            f"the rows lie within an object, under {held[0]!r}: write the list alone, [{{...}}, {{...}}], or one object a line"
+        )
 
 
 def _literal(path: Path) -> str:
     """A path as DuckDB reads it: a name with a * or [ in it is a name, not a pattern."""
     return glob.escape(str(path))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _first_line(error: Exception) -> str:

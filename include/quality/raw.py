@@ -37,7 +37,8 @@ def _make_views(connection: duckdb.DuckDBPyConnection, night: Night, contract: C
     as_of = f"TIMESTAMP '{night.as_of_sql}'"
     for table in contract:
         happened = f"({table.event_time} IS NULL OR {table.event_time} < {as_of}) AND " if table.event_time else ""
-        visible = f"{happened}_valid_from < {as_of} AND (_superseded_at IS NULL OR _superseded_at >= {as_of})"
+        ended = " AND ".join(f"({end} IS NULL OR {end} >= {as_of})" for end in ("_superseded_at", "_gone_at", "deleted_at"))
+        visible = f"{happened}_valid_from < {as_of} AND {ended}"
         connection.execute(f"CREATE OR REPLACE VIEW gate.{table.name} AS SELECT * FROM warehouse.raw.{table.name} WHERE {visible}")
 
 

@@ -65,10 +65,8 @@ class Shop:
 
     def visible(self, table: str, columns: str, as_of: str) -> list[tuple[Any, ...]]:
         """What a night as of that moment sees of a table."""
-        return self.sql(
-            f"""SELECT {columns} FROM raw.{table} WHERE _valid_from < TIMESTAMP '{as_of}'
-            AND (_superseded_at IS NULL OR _superseded_at >= TIMESTAMP '{as_of}') ORDER BY ALL"""
-        )
+        ended = " AND ".join(f"({end} IS NULL OR {end} >= TIMESTAMP '{as_of}')" for end in ("_superseded_at", "_gone_at", "deleted_at"))
+        return self.sql(f"SELECT {columns} FROM raw.{table} WHERE _valid_from < TIMESTAMP '{as_of}' AND {ended} ORDER BY ALL")
 
 
 def moment(text: str) -> datetime:

@@ -107,6 +107,74 @@ def test_quotes_that_pair_up_by_chance_lose_nothing(open_shop: Any) -> None:
     assert open_shop.problems() == [(3, None, None, "malformed line: a quote is never closed")]
 
 
+PRODUCTS = [("S1", "Plate"), ("S2", '"Deluxe pan 24 cm'), ("S3", "Pot"), ("S4", "Lid"), ("S5", 'Frame 7"'), ("S6", "Cup")]
+
+
+def products(shop: Any) -> list[tuple[Any, ...]]:
+    return shop.sql("SELECT product_id, title FROM raw.products WHERE product_id <> 'p1' ORDER BY _row")
+
+
+@pytest.mark.parametrize("columns", [3, 2])
+@pytest.mark.parametrize("between", [2, 0])
+def test_quotes_of_two_records_swallow_nothing_between_tabs(open_shop: Any, columns: int, between: int) -> None:
+    """One title begins with a quote and a later one ends with one: read literally, line by line."""
+    rows = [PRODUCTS[0], PRODUCTS[1], *PRODUCTS[2 : 2 + between], *PRODUCTS[4:]]
+    lines = ["product_id\ttitle\tprice", *("\t".join((*row, "1.50")) for row in rows)]
+    open_shop.put("products/p.tsv", "\n".join("\t".join(line.split("\t")[:columns]) for line in lines) + "\n")
+    open_shop.collect()
+    assert open_shop.problems() == []
+    assert products(open_shop) == rows
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+@pytest.mark.parametrize("between", [2, 0])
+def test_quotes_of_two_records_cost_the_record_that_opens_them(open_shop: Any, delimiter: str, between: int) -> None:
+    rows = [PRODUCTS[0], PRODUCTS[1], *PRODUCTS[2 : 2 + between], *PRODUCTS[4:]]
+    lines = ["product_id,title,price", *(f"{key},{title},1.50" for key, title in rows)]
+    open_shop.put("products/p.csv", "\n".join(lines).replace(",", delimiter) + "\n")
+    open_shop.collect()
+    assert products(open_shop) == [row for row in rows if row[0] != "S2"]
+    assert open_shop.problems() == [(2, None, None, "malformed line: a quote opens here and closes lines later, across whole records")]
+    assert open_shop.counts("products")[1] == (len(rows), len(rows) - 1, 0, 1)
+
+
+def test_no_review_takes_the_rating_of_another(open_shop: Any) -> None:
+    open_shop.put("reviews/r.csv", HEADER + 'r1,p1,5,"24 cm is fine,2026-02-01\nr2,p1,1,broke at 7",2026-02-02\n')
+    open_shop.collect()
+    assert open_shop.sql("SELECT review_id, rating, text FROM raw.reviews") == [("r2", 1, 'broke at 7"')]
+
+
+def test_values_of_several_lines_stay_whole(open_shop: Any) -> None:
+    """Also where their lines have as many delimiters as a record has."""
+    texts = ["one,two\nthree,four", "a,b,c,d\ne,f,g,h\ni,j,k,l", "first\n\n\nlast", "Hello, world\nfine, really, yes,\nok"]
+    open_shop.put("reviews/r.csv", HEADER + "".join(f'r{i},p1,5,"{text}",2026-02-01\n' for i, text in enumerate(texts)))
+    open_shop.put("products/p.csv", "product_id,title\n" + "".join(f'q{i},"Hello world\nIt was good, {i}"\n' for i in range(3)))
+    open_shop.put("products/q.tsv", 'product_id\ttitle\nt1\t"a ""quoted""\ttab"\nt2\t"two\nlines"\nt3\t"Big" pan\nt4\t"whole"\n')
+    open_shop.collect()
+    assert open_shop.problems() == []
+    assert open_shop.sql("SELECT text FROM raw.reviews ORDER BY review_id") == [(text,) for text in texts]
+    assert products(open_shop)[:3] == [(f"q{i}", f"Hello world\nIt was good, {i}") for i in range(3)]
+    assert dict(products(open_shop))["q2"] == "Hello world\nIt was good, 2"
+    assert [dict(products(open_shop))[f"t{i}"] for i in range(1, 5)] == ['a "quoted"\ttab', "two\nlines", '"Big" pan', "whole"]
+
+
+@pytest.mark.parametrize("text", ["header", "mended"])
+def test_the_header_again_is_no_row(open_shop: Any, text: str) -> None:
+    """Two files put one behind the other, whether or not other lines are broken."""
+    broken = "" if text == "header" else "too few\n"
+    open_shop.put("products/p.csv", f"product_id,title\nA1,Pan\n{broken}\ufeffproduct_id,Title\nB1,Pot\n")
+    open_shop.collect()
+    assert products(open_shop) == [("A1", "Pan"), ("B1", "Pot")]
+    assert open_shop.problems()[-1][3] == "malformed line: the header again"
+
+
+def test_quotes_escaped_by_backslashes_are_refused_with_the_way_to_write_them(open_shop: Any) -> None:
+    open_shop.put("products/p.csv", 'product_id,title\nA1,"a \\"big\\" pan"\nA2,Pot\n')
+    open_shop.collect()
+    assert products(open_shop) == [("A2", "Pot")]
+    assert open_shop.problems()[0][3].endswith('; a quote within a value is written "", not \\"')
+
+
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("other", ["\n", "\r\n"])
 def test_line_endings_pure_and_mixed(open_shop: Any, ending: str, other: str) -> None:
@@ -129,6 +197,21 @@ def test_malformed_json_lines_cost_only_themselves(open_shop: Any) -> None:
     assert {problem[3] for problem in open_shop.problems()} == {"malformed line: not JSON", "malformed line: not a JSON object"}
 
 
+def test_json_printed_for_people_is_read(open_shop: Any) -> None:
+    open_shop.put("reviews/r.json", "\n".join(json.dumps(row, indent=2, ensure_ascii=False) for row in ROWS))
+    open_shop.collect()
+    assert open_shop.problems() == []
+    assert reviews(open_shop) == EXPECTED
+
+
+def test_json_keys_in_any_spelling_and_given_twice(open_shop: Any) -> None:
+    lines = ['{"product_id": "A1", "Title": "x"}', '{"product_id": "A2", "title": "y"}', '{"product_id": "A3", "title": "a", "title": "b"}']
+    open_shop.put("products/p.jsonl", "\n".join([*lines, '{"product_id": "A4", "TITLE": "a", "title": "b"}']))
+    open_shop.collect()
+    assert products(open_shop) == [("A1", "x"), ("A2", "y")]
+    assert [problem[3] for problem in open_shop.problems()] == ["malformed line: a key is given twice"] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -143,6 +226,8 @@ def test_malformed_json_lines_cost_only_themselves(open_shop: Any) -> None:
         ("r.csv", "id,stars\n1,2\n", "required columns missing: review_id, reviewed_at (found: id, stars)"),
         ("r.jsonl", '{"id": 1}\n', "required columns missing: review_id, reviewed_at (found: id)"),
         ("r.json", '[{"review_id": 1}, {', "cannot be read: Invalid Input Error: Malformed JSON"),
+        ("r.json", '{\n  "review_id": "1",\n  "product_id":\n', "cannot be read: Invalid Input Error: Malformed JSON"),
+        ("r.json", '{"reviews": [{"review_id": "1"}]}', "the rows lie within an object, under 'reviews': write the list alone"),
         ("r.csv", "review_id,Review_ID,product_id,reviewed_at\n", "two columns are named review_id"),
         ("r.parquet", CSV, "no Parquet file"),
         ("r.parquet.gz", gzip.compress(CSV.encode()), "no Parquet file"),

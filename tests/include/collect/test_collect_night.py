@@ -62,7 +62,13 @@ def test_all_tables_exist_with_the_contracts_types(open_shop: Any) -> None:
     open_shop.collect()
     for table in load_contract():
         described = {row[0]: row[1].lower() for row in open_shop.sql(f"DESCRIBE raw.{table.name}")}
-        versions = {"_file_id": "bigint", "_row": "bigint", "_valid_from": "timestamp", "_superseded_at": "timestamp"}
+        versions = {
+            "_file_id": "bigint",
+            "_row": "bigint",
+            "_valid_from": "timestamp",
+            "_superseded_at": "timestamp",
+            "_gone_at": "timestamp",
+        }
         assert described == {column.name: column.data_type for column in table.columns} | versions
 
 
@@ -115,6 +121,19 @@ def test_column_added_to_the_contract_is_added_to_the_warehouse(open_shop: Any) 
     open_shop.put("products/new.csv", "product_id,brand\np2,Acme\n")
     open_shop.collect()
     assert open_shop.sql("SELECT product_id, brand FROM raw.products ORDER BY 1") == [("p1", None), ("p2", "Acme")]
+
+
+def test_column_given_a_wider_type_keeps_its_values(open_shop: Any) -> None:
+    open_shop.put("products/old.csv", "product_id,stock\np2,7\n")
+    night = open_shop.collect()
+    with duckdb.connect(str(night.warehouse)) as con:
+        con.execute("ALTER TABLE raw.products ALTER COLUMN stock SET DATA TYPE INTEGER")
+    open_shop.put("products/new.csv", "product_id,stock\np3,0.5\n")
+    open_shop.collect()
+    assert open_shop.sql("SELECT product_id, stock::VARCHAR FROM raw.products WHERE stock IS NOT NULL ORDER BY 1") == [
+        ("p2", "7.000"),
+        ("p3", "0.500"),
+    ]
 
 
 def test_warehouse_held_by_another_process_is_said(open_shop: Any) -> None:

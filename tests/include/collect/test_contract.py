@@ -29,7 +29,7 @@ def test_contract_has_the_tables_of_the_design() -> None:
     [
         ("- name: products", '- name: "products; drop table x"', "not a plain identifier"),
         ("{name: brand,", '{name: "a b",', "not a plain identifier"),
-        ("name: stock, data_type: integer", "name: stock, data_type: blob", "has the type 'blob'"),
+        ("name: position, data_type: integer", "name: position, data_type: blob", "has the type 'blob'"),
         ("key: [product_id]", "key: [title]", "every key column must be required"),
         ("references: products.product_id", "references: products.nothing", "references products.nothing"),
         ("need: required", "need: perhaps", "need is 'perhaps'"),

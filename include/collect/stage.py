@@ -1,0 +1,106 @@
+"""One file read into the temp table `staged`: every record typed, judged against the contract, nothing written to the warehouse yet."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import duckdb
+
+from include.collect.contract import Table
+from include.collect.read import SOURCE_COLUMNS, Relation, explain_failure
+from include.collect.rules import EMAIL, Cell, Rule, notes_of, rules_of
+from include.collect.values import given_sql, meant_sql, moment_sql, value_sql, written_sql
+
+VALUE_CHARACTERS = 200  # of a refused or noted value that are kept
+
+
+def stage(con: duckdb.DuckDBPyConnection, table: Table, relation: Relation, latest: datetime) -> list[str]:
+    """Read a file into temp table `staged`: _row, the contract's columns typed, _refused and _noted.
+
+    _refused is NULL for a sound row, else a struct: path, row_number, and the list of problems (column_name, value, reason). _noted is
+    NULL where every value was taken as it was written, else a struct of the same shape. No value of a personal column and no e-mail
+    address stands in either.
+
+    Args:
+        con: an open warehouse, outside a transaction.
+        table: the file's table.
+        relation: the file.
+        latest: a time after it is from the future (naive UTC).
+
+    Returns:
+        The file's columns that the contract does not know, sorted.
+
+    Raises:
+        Unreadable: the file breaks off while being read.
+    """
+    try:
+        con.execute(_staging_sql(table, relation, latest), relation.parameters)
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error:
+        explain_failure(con, relation)
+        raise
+    return sorted(set(relation.names) - set(table.column_names) - {*SOURCE_COLUMNS, ""})
+
+
+def _staging_sql(table: Table, relation: Relation, latest: datetime) -> str:
+    position = {name: i for i, name in enumerate(relation.names)}
+    cells = [
+        Cell(
+            column,
+            relation.types[position[column.name]],
+            *(f'"{step}_{column.name}"' for step in ("written", "given", "parsed")),
+            f'"{column.name}"',
+        )
+        for column in table.columns
+        if column.name in position
+    ]
+    written, given, parsed, values = [], [], [], []
+    for cell in cells:
+        written.append(f"{written_sql(f'c{position[cell.column.name]}', cell.data_type, cell.column)} AS {cell.written}")
+        given.append(f"{given_sql(cell.column, cell.written, cell.data_type)} AS {cell.given}")
+        parsed.append(f"{value_sql(cell.column, cell.given, cell.data_type)} AS {cell.parsed}")
+        meant = meant_sql(cell.column, cell.parsed, moment_sql(latest))
+        values.append(f"CASE WHEN {meant} THEN {cell.parsed} END AS {cell.value}" if meant else f"{cell.parsed} AS {cell.value}")
+    # A row that only takes another back need not say again what that was.
+    taken_back = '"deleted_at" IS NULL AND ' if "deleted_at" in position else ""
+    problems, notes = [], []
+    for cell in cells:
+        rules = rules_of(cell, latest)
+        if cell.column.required and cell.column.name not in table.key:
+            rules = [Rule(taken_back + f"({rule.broken})", rule.reason) if rule.reason == "missing" else rule for rule in rules]
+        problems.append((cell, rules))
+        notes.append((cell, notes_of(cell, latest)))
+    absent = [f'NULL::{column.data_type} AS "{column.name}"' for column in table.columns if column.name not in position]
+    path, row = (f"c{position[name]}::VARCHAR" if name in position else "NULL::VARCHAR" for name in SOURCE_COLUMNS)
+    origin = "path := _path, row_number := coalesce(_number, _row)"
+    columns = ", ".join(f'"{name}"' for name in table.column_names)
+    malformed = "[struct_pack(column_name := NULL::VARCHAR, value := NULL::VARCHAR, reason := _malformed)]"
+    return f"""
+        CREATE OR REPLACE TEMP TABLE staged AS
+        WITH source AS ({relation.sql}),
+        written AS (SELECT _row, _malformed, {path} AS _path, TRY_CAST({row} AS BIGINT) AS _number, {", ".join(written)} FROM source),
+        given AS (SELECT *, {", ".join(given)} FROM written),
+        parsed AS (SELECT *, {", ".join(parsed)} FROM given),
+        typed AS (SELECT *, {", ".join(values + absent)} FROM parsed)
+        SELECT _row, {columns}, CASE WHEN _malformed IS NOT NULL OR {_any(problems)} THEN struct_pack({origin},
+            problems := CASE WHEN _malformed IS NOT NULL THEN {malformed} ELSE {_entries(problems)} END) END AS _refused,
+            CASE WHEN _malformed IS NULL AND ({_any(notes)}) THEN struct_pack({origin}, problems := {_entries(notes)}) END AS _noted
+        FROM typed"""
+
+
+def _any(columns: list[tuple[Cell, list[Rule]]]) -> str:
+    return " OR ".join(f"coalesce({rule.broken}, false)" for _, rules in columns for rule in rules) or "false"
+
+
+def _entries(columns: list[tuple[Cell, list[Rule]]]) -> str:
+    """SQL of what is to be said of a row: one entry a column, of the first rule that holds."""
+    entries = []
+    for cell, rules in columns:
+        if not rules:
+            continue
+        cases = " ".join(f"WHEN {rule.broken} THEN '{rule.reason}'" for rule in rules)
+        shown = f"left(regexp_replace({cell.written}::VARCHAR, '{EMAIL}', '[email]', 'g'), {VALUE_CHARACTERS})"
+        value = "NULL::VARCHAR" if cell.column.personal else shown
+        entries.append(f"struct_pack(column_name := '{cell.column.name}', value := {value}, reason := CASE {cases} END)")
+    return f"list_filter([{', '.join(entries)}], lambda p: p.reason IS NOT NULL)"
