@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         description="Name the shop's state is kept under; by default made from source and data folder.",
     )
     sources: Path | None = Field(
-        None, description="Folder of the installation's own mapped sources, searched beside include/sources; it may lie outside the checkout."
+        None, description="Folder of the installation's own mapped sources, searched beside include/sources, inside the checkout or not."
     )
     replace_shop: str | None = Field(
         None,

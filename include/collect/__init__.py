@@ -60,7 +60,7 @@ def collect_folder(
     """Take every file of a landing folder that was delivered since it was last looked through, each in one transaction.
 
     A file that lies there as it did is not read again. One that was not there, or reads otherwise than before, is a new delivery: it is
-    taken, also when its bytes were taken once before, unless they are what the table was given last.
+    taken, also when its bytes were taken once before, unless no file since has said otherwise of a row.
 
     Args:
         con: a prepared warehouse.
@@ -119,14 +119,15 @@ def _take(con: duckdb.DuckDBPyConnection, file: LandingFile, as_of: datetime, la
     counts = load(con, table, file_id, file.name, as_of, is_snapshot)
     event_time = f'"{table.event_time}"' if table.event_time else "NULL::TIMESTAMP"
     con.execute(
-        f"""UPDATE collect.files SET rows_read = $read, rows_loaded = $loaded, rows_duplicate = $duplicate, rows_quarantined = $quarantined,
-        rows_held = $held, rows_gone = $gone, oldest_event_at = (SELECT min({event_time}) FROM raw.{table.name} WHERE _file_id = $file)
-        WHERE file_id = $file""",
+        f"""UPDATE collect.files SET rows_read = $read, rows_loaded = $loaded, rows_duplicate = $duplicate,
+        rows_quarantined = $quarantined, rows_replacing = $replacing, rows_held = $held, rows_gone = $gone,
+        oldest_event_at = (SELECT min({event_time}) FROM raw.{table.name} WHERE _file_id = $file) WHERE file_id = $file""",
         {
             "read": counts.rows_read,
             "loaded": counts.rows_loaded,
             "duplicate": counts.rows_duplicate,
             "quarantined": counts.rows_quarantined,
+            "replacing": counts.rows_replacing,
             "held": counts.rows_held,
             "gone": counts.rows_gone,
             "file": file_id,
@@ -145,7 +146,7 @@ def _take(con: duckdb.DuckDBPyConnection, file: LandingFile, as_of: datetime, la
 
 
 def _taken_as(con: duckdb.DuckDBPyConnection, table: str, path: str, content_hash: str) -> str | None:
-    """Under which name a file was taken, if nothing in it is to be taken: it lies there as before, or is what the table was given last."""
+    """Under which name a file was taken, if nothing in it is to be taken: it lies there as before, or no file since says otherwise."""
     taken = con.execute(
         "SELECT arg_max(path, file_id), max(file_id) FROM collect.files WHERE table_name = ? AND content_hash = ? AND status = 'loaded'",
         [table, content_hash],
@@ -153,7 +154,8 @@ def _taken_as(con: duckdb.DuckDBPyConnection, table: str, path: str, content_has
     if taken is None or taken[0] is None:
         return None
     lies = "SELECT 1 FROM collect.lying WHERE table_name = ? AND path = ? AND content_hash = ?"
-    later = "SELECT 1 FROM collect.files WHERE table_name = ? AND status = 'loaded' AND file_id > ?"
+    later = """SELECT 1 FROM collect.files WHERE table_name = ? AND status = 'loaded' AND file_id > ?
+        AND coalesce(rows_replacing, 1) + coalesce(rows_gone, 0) > 0"""
     if con.execute(lies, [table, path, content_hash]).fetchone() or not con.execute(later, [table, taken[1]]).fetchone():
         return str(taken[0])
     return None

@@ -26,13 +26,15 @@ class RowsLost(NightError):
 class Counts:
     """What became of a file's rows; rows_read = rows_loaded + rows_duplicate + rows_quarantined, always.
 
-    rows_held is how many of the table were there before, and rows_gone how many of these a snapshot lacks; both 0 for a table that is none.
+    rows_replacing is how many of those loaded say something else of a key that was known. rows_held is how many of the table were there
+    before, and rows_gone how many of these a snapshot lacks; both 0 for a table that is none.
     """
 
     rows_read: int
     rows_loaded: int
     rows_duplicate: int
     rows_quarantined: int
+    rows_replacing: int
     rows_held: int
     rows_gone: int
 
@@ -54,16 +56,16 @@ def load(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, 
     _find_touched(con, table)
     (touched,) = con.execute("SELECT count(*) FROM touched").fetchone() or (0,)
     rows_held, rows_gone = _mark_gone(con, table, collected) if is_snapshot else (0, 0)
-    rows_loaded, rows_duplicate = _insert_new(con, table, file_id, bool(touched)), 0
+    rows_loaded, rows_duplicate, rows_replacing = _insert_new(con, table, file_id, bool(touched)), 0, 0
     if touched:
-        versions, rows_duplicate = _insert_versions(con, table, file_id, collected)
+        versions, rows_duplicate, rows_replacing = _insert_versions(con, table, file_id, collected)
         rows_loaded += versions
     if rows_read != rows_loaded + rows_duplicate + rows_quarantined:
         raise RowsLost(
             f"{name}: {rows_read} rows read, but {rows_loaded} loaded, {rows_duplicate} duplicate and {rows_quarantined} quarantined",
             "This is a fault of the program: report it with the file. Nothing of the file was taken.",
         )
-    return Counts(rows_read, rows_loaded, rows_duplicate, rows_quarantined, rows_held, rows_gone)
+    return Counts(rows_read, rows_loaded, rows_duplicate, rows_quarantined, rows_replacing, rows_held, rows_gone)
 
 
 def _write_remarks(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, as_of: datetime) -> None:
@@ -137,11 +139,11 @@ def _insert_new(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, any_
     return int(inserted[0]) if inserted else 0
 
 
-def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, collected: str) -> tuple[int, int]:
+def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, collected: str) -> tuple[int, int, int]:
     """Rows whose key occurs elsewhere: set their intervals, and correct those of the versions around them.
 
     Returns:
-        Rows inserted, and rows left out as duplicates.
+        Rows inserted, rows left out as duplicates, and of those inserted the ones whose key was known before.
     """
     key, columns, own_time = _key(table), _columns(table), _own_time(table)
     window = f"(PARTITION BY {key} ORDER BY _at_time, _file_id, _row)"
@@ -156,12 +158,12 @@ def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int,
         CREATE OR REPLACE TEMP TABLE versions AS
         WITH candidates AS (
             SELECT rowid AS _at, {key}, _file_id, _row, greatest(coalesce(updated_at, deleted_at, _valid_from), _valid_from) AS _at_time,
-                _superseded_at, hash({columns}) AS _content, {gone} AS _gone
+                _superseded_at, hash({columns}) AS _content, {gone} AS _gone, true AS _was_known
             FROM raw.{table.name} SEMI JOIN touched USING ({key})
             UNION ALL
             SELECT NULL, {_key(table, "staged.")}, {file_id}, _row, CASE WHEN {returned} THEN {collected}
                 ELSE coalesce(updated_at, deleted_at, CASE WHEN _known THEN {collected} ELSE {own_time} END) END,
-                NULL, hash({columns}), false
+                NULL, hash({columns}), false, _known
             FROM staged JOIN touched USING ({key}) WHERE _refused IS NULL
         ),
         compared AS (
@@ -169,7 +171,8 @@ def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int,
                 _at IS NULL AND _content IS NOT DISTINCT FROM lag(_content) OVER w AND NOT coalesce(lag(_gone) OVER w, false) AS _same
             FROM candidates WINDOW w AS {window}
         )
-        SELECT _at, _row, _at_time, _same, _place = 1 AS _first, _at IS NOT NULL AND _known_before = 1 AND _place > 1 AS _was_first,
+        SELECT _at, _row, _at_time, _same, _was_known, _place = 1 AS _first,
+            _at IS NOT NULL AND _known_before = 1 AND _place > 1 AS _was_first,
             _superseded_at AS _was, lead(CASE WHEN NOT _same THEN _at_time END IGNORE NULLS) OVER {window} AS _superseded_at
         FROM compared"""
     )
@@ -183,8 +186,10 @@ def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int,
         SELECT {columns}, {file_id}, _row, CASE WHEN _first THEN {own_time} ELSE _at_time END, _superseded_at
         FROM staged JOIN (FROM versions WHERE _at IS NULL AND NOT _same) USING (_row)"""
     ).fetchone()
-    (duplicates,) = con.execute("SELECT count(*) FROM versions WHERE _same").fetchone() or (0,)
-    return (int(inserted[0]) if inserted else 0), duplicates
+    duplicates, replacing = con.execute(
+        "SELECT count(*) FILTER (_same), count(*) FILTER (_at IS NULL AND NOT _same AND _was_known) FROM versions"
+    ).fetchone() or (0, 0)
+    return (int(inserted[0]) if inserted else 0), duplicates, replacing
 
 
 def _returns(table: Table) -> str:

@@ -15,8 +15,9 @@ CREATE SCHEMA IF NOT EXISTS collect;
 CREATE TABLE IF NOT EXISTS collect.files (
     file_id BIGINT, table_name VARCHAR, path VARCHAR, content_hash VARCHAR, bytes BIGINT, status VARCHAR, reason VARCHAR,
     rows_read BIGINT, rows_loaded BIGINT, rows_duplicate BIGINT, rows_quarantined BIGINT, unknown_columns VARCHAR,
-    oldest_event_at TIMESTAMP, as_of TIMESTAMP, collected_at TIMESTAMP, rows_held BIGINT, rows_gone BIGINT
+    oldest_event_at TIMESTAMP, as_of TIMESTAMP, collected_at TIMESTAMP, rows_replacing BIGINT, rows_held BIGINT, rows_gone BIGINT
 );
+ALTER TABLE collect.files ADD COLUMN IF NOT EXISTS rows_replacing BIGINT;
 ALTER TABLE collect.files ADD COLUMN IF NOT EXISTS rows_held BIGINT;
 ALTER TABLE collect.files ADD COLUMN IF NOT EXISTS rows_gone BIGINT;
 CREATE TABLE IF NOT EXISTS collect.quarantine (

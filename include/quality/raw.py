@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from include.collect.contract import Column, Contract, Table, load_contract
+from include.collect.references import find_unmatched
 from include.night import Night
 from include.publish.releases import latest_release_before
 from include.quality.checks import Figures, Suite, TableChecks
@@ -13,6 +14,7 @@ from include.quality.profile import MIN_NIGHTS, MIN_ROWS, read_trailing, take_pr
 FEW_ROWS = 0.3  # share of the usual new rows below which a night is suspicious
 NULL_JUMP = 0.2  # rise of a column's share of missing values above the trailing nights'
 RATING_DRIFT = 0.25  # population stability index from which a shift counts as major (Siddiqi, Credit Risk Scorecards, 2006)
+FEW_CUSTOMERS = 20  # customers below whom each has a large share of everything
 MIN_NEW_RATINGS, MIN_KNOWN_RATINGS = 50, 200
 
 
@@ -25,11 +27,15 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
     _loaded_types(connection, figures, contract)
     _refused(connection, figures, night, contract)
     _needed(figures, contract, filled)
+    _references(connection, figures, night, contract)
     _rules(connection, figures)
+    _largest_customer(connection, figures, night)
+    _gone(connection, figures, night)
+    _otherwise(connection, figures, contract)
     _volumes(connection, figures, night, contract)
     _times(connection, figures, night, contract)
     _rating_drift(connection, figures, night)
-    return [_contract_suite(table, filled) for table in contract] + [figures.suite()]
+    return [_contract_suite(table) for table in contract] + [figures.suite()]
 
 
 # ---- the contract ----------------------------------------------------------------------------------------------------
@@ -42,15 +48,15 @@ def _make_views(connection: duckdb.DuckDBPyConnection, night: Night, contract: C
         connection.execute(f"CREATE OR REPLACE VIEW gate.{table.name} AS SELECT * FROM warehouse.raw.{table.name} WHERE {visible}")
 
 
-def _contract_suite(table: Table, filled: set[str]) -> Suite:
+def _contract_suite(table: Table) -> Suite:
     checks = TableChecks(table.name, f"SELECT * FROM gate.{table.name}", table.key)
     checks.unique_key()
     for column in table.columns:
-        _column_checks(checks, column, filled)
+        _column_checks(checks, column)
     return checks.suite()
 
 
-def _column_checks(checks: TableChecks, column: Column, filled: set[str]) -> None:
+def _column_checks(checks: TableChecks, column: Column) -> None:
     """The rules of one column. Values of personal columns are never looked at, so none can end up in a report."""
     if column.required:
         checks.not_null(column.name)
@@ -60,12 +66,6 @@ def _column_checks(checks: TableChecks, column: Column, filled: set[str]) -> Non
         checks.between(column.name, column.min, column.max)
     if column.values:
         checks.in_set(column.name, column.values)
-    if column.references:
-        parent, parent_column = column.references.split(".")
-        if parent in filled:  # a table the shop does not have cannot be referred to
-            known = f'SELECT "{parent_column}" FROM gate.{parent} WHERE "{parent_column}" IS NOT NULL'
-            dangling = f'"{column.name}" IS NOT NULL AND "{column.name}" NOT IN ({known})'
-            checks.none_where(f"{column.name}_in_{parent}", "warn", dangling, column.name)
 
 
 def _loaded_types(connection: duckdb.DuckDBPyConnection, figures: Figures, contract: Contract) -> None:
@@ -123,6 +123,56 @@ def _needed(figures: Figures, contract: Contract, filled: set[str]) -> None:
     figures.add(" or ".join(facts), "fact_tables_with_rows", "stop", float(len(filled & set(facts))), low=1)
 
 
+def _references(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night, contract: Contract) -> None:
+    """Ids find the rows that they name: most of them, and hardly one only if it were spelt otherwise. A few that find nothing are told:
+    facts may arrive before their table."""
+    settings = night.settings
+    for reference in find_unmatched(connection, contract, "gate"):
+        name, told = f"{reference.column}_in_{reference.parent}", f": {reference.told}" if reference.unmatched else ""
+        columns = ", ".join(dict.fromkeys((*contract.table(reference.table).key, reference.column)))
+        lost = f"""SELECT {columns} FROM gate.{reference.table} WHERE {reference.column} NOT IN (
+            SELECT {reference.parent_column} FROM gate.{reference.parent} WHERE {reference.parent_column} IS NOT NULL) ORDER BY ALL"""
+        figures.add(reference.table, name, "warn", reference.unmatched, high=0, offenders=lost, told=told)
+        if reference.unmatched:
+            shares = {
+                "share_not": (reference.unmatched, settings.max_unmatched_share),
+                "share_misspelt": (reference.misspelt, settings.max_misspelt_share),
+            }
+            for kind, (rows, high) in shares.items():
+                figures.add(reference.table, f"{kind}_{name}", "stop", rows / reference.rows, high=high, told=told)
+
+
+def _largest_customer(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:
+    """No customer has an outlying share of all orders or events; who has trains nothing (dbt's known_customers)."""
+    for table in ("orders", "events"):
+        share = f"""SELECT max(rows) / sum(rows) FROM (
+                SELECT count(*) AS rows FROM gate.{table} WHERE customer_id IS NOT NULL GROUP BY customer_id)
+            HAVING count(*) >= {FEW_CUSTOMERS}"""
+        largest = f"""SELECT customer_id, count(*) AS rows FROM gate.{table} WHERE customer_id IS NOT NULL
+            GROUP BY customer_id ORDER BY rows DESC, customer_id LIMIT 1"""
+        high = night.settings.max_customer_share
+        figures.add(table, "largest_customers_share", "warn", _one(connection, share), high=high, offenders=largest)
+
+
+def _gone(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:
+    """A snapshot does not lose a large part of its table at once: an export that was cut short looks like a shop that is closing."""
+    for table in night.settings.snapshot_tables:
+        lost = f"SELECT path, rows_held, rows_gone, as_of FROM gate.new_files WHERE table_name = '{table}' AND rows_gone > 0 ORDER BY ALL"
+        share = _one(connection, f"SELECT max(rows_gone / nullif(rows_held, 0)) FROM ({lost})")
+        figures.add(table, "share_gone_at_once", "stop", share, high=night.settings.max_snapshot_loss, offenders=lost)
+
+
+def _otherwise(connection: duckdb.DuckDBPyConnection, figures: Figures, contract: Contract) -> None:
+    """Values of the new files that were taken otherwise than they were written: as missing, or rounded."""
+    for table in contract:
+        notes = f"""SELECT column_name, note, rows, path, row_number, value FROM warehouse.collect.notes
+            WHERE table_name = '{table.name}' AND file_id IN (SELECT file_id FROM gate.new_files)
+            ORDER BY rows DESC, column_name, note, path"""
+        count = _one(connection, f"SELECT sum(rows) FROM ({notes})")
+        if count:
+            figures.add(table.name, "values_taken_otherwise", "warn", count, high=0, offenders=notes)
+
+
 def _rules(connection: duckdb.DuckDBPyConnection, figures: Figures) -> None:
     """Every rule for the lists says what it is about and what it wants: one that could not be kept would be broken in silence."""
     silent = """
@@ -166,6 +216,11 @@ def _times(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night
                     SELECT file_id FROM warehouse.collect.files WHERE as_of = TIMESTAMP '{night.as_of_sql}') ORDER BY ALL"""
             count = _one(connection, f"SELECT count(*) FROM ({future})")
             figures.add(table.name, "rows_from_after_as_of", "warn", count, high=0, offenders=future)
+        stamped = f"""SELECT {", ".join(table.key)}, updated_at FROM gate.{table.name}
+            WHERE updated_at >= TIMESTAMP '{night.as_of_sql}' ORDER BY ALL"""
+        count = _one(connection, f"SELECT count(*) FROM ({stamped})")
+        told = ": written after the night's moment; counted as they are, for no earlier version of them is known"
+        figures.add(table.name, "rows_stamped_after_as_of", "warn", count, high=0, offenders=stamped, told=told if count else "")
 
 
 def _rating_drift(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:

@@ -11,7 +11,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def check(folder: Path, as_of: datetime, settings: Settings) -> tuple[list[str],
         con = connect(place / "check.duckdb", memory_gb=settings.warehouse_memory_gb, threads=settings.threads, temporary=place / "tmp")
         try:
             prepare(con, contract)
-            collect_folder(con, contract, folder, as_of, timedelta(minutes=settings.clock_skew_minutes), place / "files")
+            collect_folder(con, contract, folder, as_of, settings, place / "files")
             lines = [f"Checked {folder} as of {as_of:%Y-%m-%d %H:%M} UTC; nothing was changed.", ""]
             obstacles: list[str] = []
             absent = []

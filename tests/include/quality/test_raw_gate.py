@@ -209,3 +209,61 @@ def test_the_warehouse_is_free_again_after_a_gate(night: Night) -> None:
     config = {"access_mode": "read_only"}
     with duckdb.connect(str(night.warehouse), config=config) as connection:
         assert connection.execute("SELECT count(*) FROM raw.orders").fetchall() == [(300,)]
+
+
+def test_ids_spelt_otherwise_stop_the_night_and_say_why(night: Night, shop_night: OpenNight, caplog: pytest.LogCaptureFixture) -> None:
+    plant(night, "UPDATE raw.orders SET customer_id = customer_id || '.0' WHERE order_id LIKE 'o1%'")
+    with caplog.at_level(logging.WARNING), pytest.raises(GateRefused) as refusal:
+        check(night, "raw")
+    assert failed(night, "raw") == {"orders.customer_id_in_customers": "warn", "orders.share_misspelt_customer_id_in_customers": "stop"}
+    assert "111 of 300 find nothing in customers, such as 'c0.0' (there is 'c0')" in refusal.value.problem
+    assert "likely cause: numbers written as decimals" in refusal.value.problem
+    assert "order_id='o1', customer_id='c1.0'" in caplog.text
+    check(shop_night(max_misspelt_share=0.4), "raw")
+
+
+def test_ids_that_mostly_find_nothing_stop_the_night(night: Night, shop_night: OpenNight) -> None:
+    plant(night, "UPDATE raw.order_items SET product_id = 'gone ' || product_id WHERE order_id < 'o7'")
+    with pytest.raises(GateRefused, match="share_not_product_id_in_products"):
+        check(night, "raw")
+    check(shop_night(max_unmatched_share=0.9), "raw")
+
+
+def test_a_customer_with_a_large_share_of_the_orders_is_told(night: Night) -> None:
+    plant(night, "UPDATE raw.orders SET customer_id = 'c7' WHERE order_id LIKE 'o1%'")
+    check(night, "raw")
+    assert failed(night, "raw") == {"orders.largest_customers_share": "warn"}
+
+
+def test_a_snapshot_that_loses_much_stops_the_night_until_it_is_whole_again(shop_night: OpenNight) -> None:
+    night = shop_night(snapshot_tables=["products"])
+    fill_raw(night)
+    lost = "UPDATE collect.files SET rows_held = 20, rows_gone = {} WHERE table_name = 'products'"
+    plant(night, lost.format(4))
+    check(night, "raw")
+    plant(night, lost.format(5))
+    with pytest.raises(GateRefused, match=r"products.share_gone_at_once: 0.25 \(at most 0.2\)"):
+        check(night, "raw")
+
+
+def test_what_was_taken_otherwise_and_what_was_stamped_later_is_told(night: Night, caplog: pytest.LogCaptureFixture) -> None:
+    plant(
+        night,
+        f"INSERT INTO collect.notes VALUES (1, 'products', 'p.csv', 'price', 'rounded', 3, 7, '1.23456', {NOW})",
+        f"UPDATE raw.products SET updated_at = {NOW} + INTERVAL 1 HOUR WHERE product_id < 'p15'",
+    )
+    with caplog.at_level(logging.WARNING):
+        check(night, "raw")
+    assert failed(night, "raw") == {"products.values_taken_otherwise": "warn", "products.rows_stamped_after_as_of": "warn"}
+    assert "products.rows_stamped_after_as_of: 7 (at most 0): written after the night's moment" in caplog.text
+    assert "column_name='price', note='rounded', rows='3'" in caplog.text
+
+
+def test_what_is_gone_is_not_judged(night: Night) -> None:
+    plant(
+        night,
+        f"UPDATE raw.products SET price = -1, _gone_at = {NOW} - INTERVAL 1 SECOND WHERE product_id = 'p6'",
+        f"UPDATE raw.reviews SET rating = 11, deleted_at = {NOW} - INTERVAL 1 SECOND WHERE review_id = 'r4'",
+    )
+    check(night, "raw")
+    assert set(failed(night, "raw")) == {"order_items.product_id_in_products", "reviews.product_id_in_products"}
