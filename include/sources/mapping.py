@@ -111,6 +111,20 @@ def map_source(night: Night) -> dict[str, Any]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def unread_files(night: Night) -> list[str]:
+    """Names of what lies in the shop's folder and is no file of any input, sorted; hidden files are passed over in silence.
+
+    Raises:
+        BadSource: the folder or a file that must be there is missing.
+    """
+    if not (folder_of(night.settings) / "files.yml").is_file():  # a generator reads no files
+        return []
+    source = _read_source(folder_of(night.settings))
+    folder = _data_folder(night, source)
+    read = {file.path.name for files in find_files(folder, source.inputs).values() for file in files}
+    return sorted(path.name for path in folder.iterdir() if path.name not in read and not path.name.startswith("."))
+
+
 def _write_tables(
     connection: duckdb.DuckDBPyConnection,
     landing: Path,
