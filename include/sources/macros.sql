@@ -28,3 +28,11 @@ create or replace macro category_path(levels) as
     nullif(array_to_string(
         list_filter(levels, lambda level, place: level <> '' and place = list_position(levels, level)), ' > '
     ), '');
+
+-- An address is the only name some exports have for a customer; this is one that gives no address away.
+create or replace macro customer_of_email(email) as
+    'c' || left(sha256(nullif(lower(trim(email)), '')), 16);
+
+-- Exports put an apostrophe before what a spreadsheet would take for a number or a formula.
+create or replace macro without_apostrophe(value) as
+    nullif(trim(regexp_replace(value, '^\s*''', '')), '');
