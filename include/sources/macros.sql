@@ -36,3 +36,18 @@ create or replace macro customer_of_email(email) as
 -- Exports put an apostrophe before what a spreadsheet would take for a number or a formula.
 create or replace macro without_apostrophe(value) as
     nullif(trim(regexp_replace(value, '^\s*''', '')), '');
+
+-- An id for a line that names no product, from what it is called.
+create or replace macro line_named(name) as
+    'line-' || left(sha256(nullif(lower(trim(name)), '')), 16);
+
+-- Of several paths 'A > B' the deepest, and the first of those.
+create or replace macro deepest_path(paths) as
+    paths[list_position(
+        list_transform(paths, lambda path: len(string_split(path, ' > '))),
+        list_max(list_transform(paths, lambda path: len(string_split(path, ' > '))))
+    )];
+
+-- The values of a JSON list, each as JSON.
+create or replace macro json_values(value) as
+    coalesce(try_cast(try_cast(value as json) as json[]), []);

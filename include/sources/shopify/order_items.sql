@@ -41,7 +41,7 @@ select
         case when skus.is_known then lines.sku end,
         named.product_id,
         lines.sku,
-        'line-' || left(sha256(lower(trim(lines.lineitem_name))), 16)
+        line_named(lines.lineitem_name)
     ) as product_id,
     lines.lineitem_quantity as quantity,
     lines.lineitem_price as unit_price,
