@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         lines, runs = check(load_settings(source=options.source, data=options.data), parse_as_of(options.as_of))
     except NightError as error:
-        lines, runs = [str(error)], False
+        lines, runs = [error.problem, f"  Next: {error.next_step}"], False
     sys.stdout.write("\n".join(map(_printable, lines)) + "\n")
     return 0 if runs else 1
 

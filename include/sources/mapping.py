@@ -231,14 +231,21 @@ def _read_source(folder: Path) -> Source:
     if not path.is_file():
         raise BadSource(f"There is no mapped source {folder.name}: {path} is missing", "Name a folder that has one.")
     try:
-        return Source.model_validate(yaml.safe_load(path.read_text()))
+        return Source.model_validate(yaml.safe_load(_text(path)))
     except (ValidationError, yaml.YAMLError) as error:
         raise BadSource(f"{path} cannot be used: {error}", "Correct it.") from error
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadSource(f"{path} is not UTF-8: {error.reason} at byte {error.start}", "Save it as UTF-8.") from error
+
+
 def _read_select(connection: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Select:
     """One SELECT, checked: a single statement, over the source's inputs and nothing else, giving columns of its contract table."""
-    table, sql = path.stem, path.read_text().rstrip().rstrip(";")
+    table, sql = path.stem, _text(path).rstrip().rstrip(";")
     contract = load_contract()
     if table not in contract.table_names:
         raise BadSource(

@@ -112,7 +112,7 @@ def test_checker_as_a_program(folder: Path, tmp_path: Path) -> None:
     assert (good.returncode, good.stderr) == (0, "")
     absent = run("--data", tmp_path / "nowhere")
     assert absent.returncode == 1
-    assert "there is no folder" in absent.stdout
+    assert "there is no folder" in absent.stdout and "\n  Next: Create it" in absent.stdout
     assert run("--data", folder, "--as-of", "soon").returncode == 1
 
 

@@ -394,6 +394,14 @@ def own_source(folder: Path, inputs: str, **selects: str) -> None:
         (source / f"{table}.sql").write_text(sql)
 
 
+def test_a_select_in_another_encoding_is_named(open_night: OpenNight, tmp_path: Path) -> None:
+    own_source(tmp_path, "{things: {files: [a.csv], columns: [a]}}", answers="")
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "sources" / "mine" / "answers.sql").write_bytes("-- prix à payer".encode("latin-1"))
+    with pytest.raises(BadSource, match=r"answers\.sql is not UTF-8: .* at byte 8"):
+        map_source(open_night(source="mine", data=tmp_path, sources=tmp_path / "sources"))
+
+
 def test_an_input_is_found_in_any_case_of_letters_and_read_again_when_it_changes(open_night: OpenNight, tmp_path: Path) -> None:
     own_source(
         tmp_path,
