@@ -12,7 +12,12 @@ RUN := $(VENV)/bin/python
 COMPARE := build/compare
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 # Where the state lives, as the settings have it.
-HOME_DIR = $(or $(NIGHTSHELF_HOME),var)
+HOME_DIR = $(or $(value NIGHTSHELF_HOME),var)
+# Values of variables for the shell, as they were given: $(call quote,TEXT); $(call given,NAME) is a variable's value and $(call
+# option,--name,NAME) that with an option before it, both nothing where the variable is empty.
+quote = '$(subst ','\'',$(1))'
+given = $(if $(value $(1)),$(call quote,$(value $(1))))
+option = $(if $(value $(2)),$(1) $(call given,$(2)))
 
 .PHONY: help
 help: ## Show what there is to do
@@ -20,26 +25,27 @@ help: ## Show what there is to do
 
 .PHONY: nightly
 nightly: $(VENV)/.installed ## Run one whole night, SOURCE= DATA= AS_OF= for another shop than the demo
-	@echo "Running one night through the Airflow DAG in this process; state lives in $(HOME_DIR)."
-	@$(RUN) -m include.airflow_local nightly $(if $(SOURCE),--source '$(SOURCE)') $(if $(DATA),--data '$(DATA)') $(if $(AS_OF),--as-of '$(AS_OF)')
+	@echo "Running one night through the Airflow DAG in this process; state lives in" $(call quote,$(HOME_DIR))"."
+	@$(RUN) -m include.airflow_local nightly $(call option,--source,SOURCE) $(call option,--data,DATA) $(call option,--as-of,AS_OF)
 
 .PHONY: tune
 tune: $(VENV)/.installed ## Search for better settings on the latest night, SOURCE= DATA= as that night, MINUTES=60
 	@echo "Searching for better settings of the recommender through the Airflow DAG in this process; stopped, it goes on next time."
-	@$(RUN) -m include.airflow_local tune $(if $(SOURCE),--source '$(SOURCE)') $(if $(DATA),--data '$(DATA)') $(if $(MINUTES),--minutes '$(MINUTES)')
+	@$(RUN) -m include.airflow_local tune $(call option,--source,SOURCE) $(call option,--data,DATA) $(call option,--minutes,MINUTES)
 
 .PHONY: ui
 ui: $(VENV)/.installed ## Start Airflow with its web page on this machine, PORT=8080
 	@echo "Starting Airflow's scheduler, DAG processor, triggerer and web page on this machine."
-	@exec $(RUN) -m include.airflow_local ui $(if $(PORT),--port '$(PORT)')
+	@exec $(RUN) -m include.airflow_local ui $(call option,--port,PORT)
 
 .PHONY: check-source
-check-source: $(VENV)/.installed ## Read a shop's folder, DATA=, and say what would be refused and why; changes nothing
-	@$(if $(DATA),,echo "Say which folder: make check-source DATA=<folder>" >&2; exit 2;) $(RUN) -m include.sources.files.check --data '$(DATA)'
+check-source: $(VENV)/.installed ## Read a shop's folder, DATA=, as SOURCE=files and AS_OF= now, and say what would be refused and why
+	@$(if $(value SOURCE)$(value DATA),,echo "Say which folder: make check-source [SOURCE=<name>] DATA=<folder> [AS_OF=<date>]" >&2; exit 2;) \
+	$(RUN) -m include.sources.check $(call option,--source,SOURCE) $(call option,--data,DATA) $(call option,--as-of,AS_OF)
 
 .PHONY: rollback
 rollback: $(VENV)/.installed ## Put the release before the current one back, or RELEASE=<release_id>
-	@$(RUN) -m include.publish.rollback $(if $(RELEASE),--release '$(RELEASE)')
+	@$(RUN) -m include.publish.rollback $(call option,--release,RELEASE)
 
 .PHONY: test
 test: $(VENV)/.installed-test ## Run all tests
@@ -57,21 +63,21 @@ check: $(VENV)/.installed-test ## Lint and type-check
 .PHONY: bench
 bench: $(VENV)/.installed-test ## Measure what the README quotes, ONLY=<name> for one
 	@echo "Measuring; this takes a while."
-	@$(RUN) -m tests.benchmarks $(ONLY)
+	@$(RUN) -m tests.benchmarks $(call given,ONLY)
 
 .PHONY: bench-recommend
 bench-recommend: $(VENV)/.installed-test ## Leave-one-out on a file of sequences, SEQUENCES=<file> [ATTRIBUTES=<json>]
-	@$(if $(SEQUENCES),,echo "Say which file: make bench-recommend SEQUENCES=<file> [ATTRIBUTES=<json>]" >&2; exit 2;) \
-	$(RUN) -m tests.benchmarks.bench_sequences '$(SEQUENCES)' $(if $(ATTRIBUTES),--attributes '$(ATTRIBUTES)')
+	@$(if $(value SEQUENCES),,echo "Say which file: make bench-recommend SEQUENCES=<file> [ATTRIBUTES=<json>]" >&2; exit 2;) \
+	$(RUN) -m tests.benchmarks.bench_sequences $(call given,SEQUENCES) $(call option,--attributes,ATTRIBUTES)
 
 .PHONY: bench-side-by-side
 bench-side-by-side: $(VENV)/.installed-test $(COMPARE)/.installed ## Other packages beside Nightshelf, SEQUENCES=<file> [USERS=<first so many>] [EPOCHS=3]
-	@$(if $(SEQUENCES),,echo "Say which file: make bench-side-by-side SEQUENCES=<file> [USERS=<first so many>] [EPOCHS=3]" >&2; exit 2;) \
-	$(RUN) -m tests.benchmarks.bench_side_by_side '$(SEQUENCES)' $(if $(USERS),--users '$(USERS)') $(if $(EPOCHS),--epochs '$(EPOCHS)')
+	@$(if $(value SEQUENCES),,echo "Say which file: make bench-side-by-side SEQUENCES=<file> [USERS=<first so many>] [EPOCHS=3]" >&2; exit 2;) \
+	$(RUN) -m tests.benchmarks.bench_side_by_side $(call given,SEQUENCES) $(call option,--users,USERS) $(call option,--epochs,EPOCHS)
 .PHONY: bench-sentiment
 bench-sentiment: $(VENV)/.installed-test ## Sentiment on a file of reviews, REVIEWS=<file> TEXT=<column> LABEL=<column> [TIME=<column>]
-	@$(if $(and $(REVIEWS),$(TEXT),$(LABEL)),,echo "Say what to read: make bench-sentiment REVIEWS=<file> TEXT=<column> LABEL=<column> [TIME=<column>]" >&2; exit 2;) \
-	$(RUN) -m tests.benchmarks.bench_sentiment '$(REVIEWS)' --text '$(TEXT)' --label '$(LABEL)' $(if $(TIME),--time '$(TIME)')
+	@$(if $(and $(value REVIEWS),$(value TEXT),$(value LABEL)),,echo "Say what to read: make bench-sentiment REVIEWS=<file> TEXT=<column> LABEL=<column> [TIME=<column>]" >&2; exit 2;) \
+	$(RUN) -m tests.benchmarks.bench_sentiment $(call given,REVIEWS) $(call option,--text,TEXT) $(call option,--label,LABEL) $(call option,--time,TIME)
 
 .PHONY: lock
 lock: ## Resolve requirements*.in anew into requirements*.txt
@@ -88,7 +94,7 @@ lock: ## Resolve requirements*.in anew into requirements*.txt
 
 .PHONY: clean
 clean: ## Remove what was installed and built; the state in NIGHTSHELF_HOME stays
-	@echo "Removing $(VENV), build outputs and caches; $(HOME_DIR) stays."
+	@echo "Removing $(VENV), build outputs and caches;" $(call quote,$(HOME_DIR)) "stays."
 	@rm -rf $(VENV) build dbt_project/target dbt_project/logs .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

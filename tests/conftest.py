@@ -14,6 +14,7 @@ from include.settings import load_settings
 from tests import whole_night
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+SHOP_CASES = Path(os.environ.get("NIGHTSHELF_TEST_CASES", CHECKOUT.parent / "shared" / "cases"))
 SHOP_DATA = Path(os.environ.get("NIGHTSHELF_TEST_DATA", CHECKOUT.parent / "shared" / "data"))
 
 # Small enough for seconds, large enough for every model to have something to learn.
@@ -23,7 +24,7 @@ QUICK_SENTIMENT: dict[str, Any] = {"sentiment_min_reviews": 20, "sentiment_epoch
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("NIGHTSHELF_") and name != "NIGHTSHELF_TEST_DATA"]:
+    for name in [name for name in os.environ if name.startswith("NIGHTSHELF_") and not name.startswith("NIGHTSHELF_TEST_")]:
         monkeypatch.delenv(name)
 
 
@@ -55,14 +56,19 @@ def published_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 @pytest.fixture
 def shop_data() -> Callable[[str], Path]:
     """The folder of a real shop's data; skips with the reason where it is absent, and fails there under CI."""
+    return lambda name: _folder_of(SHOP_DATA / name, "NIGHTSHELF_TEST_DATA")
 
-    def shop_data(name: str) -> Path:
-        folder = SHOP_DATA / name
-        if not folder.is_dir():
-            reason = f"no data folder {name} (set NIGHTSHELF_TEST_DATA to the folder that holds it)"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        return folder
 
-    return shop_data
+@pytest.fixture
+def shop_case() -> Callable[[str], Path]:
+    """The folder of a small odd shop; skips with the reason where it is absent, and fails there under CI."""
+    return lambda name: _folder_of(SHOP_CASES / name, "NIGHTSHELF_TEST_CASES")
+
+
+def _folder_of(folder: Path, setting: str) -> Path:
+    if not folder.is_dir():
+        reason = f"no folder {folder.name} (set {setting} to the folder that holds it)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder

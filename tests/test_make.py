@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -70,6 +71,44 @@ def test_set_up_happens_once(checkout: Path) -> None:
     assert make(checkout, "clean").returncode == 0
     assert not (checkout / ".venv").exists()
     assert (checkout / "var").exists()
+
+
+@pytest.mark.parametrize("value", ["/data/it's", "/data/our shop; echo 'x' \"y\" `z` $HOME $(w) # *"])
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("nightly", ["SOURCE", "DATA", "AS_OF"]),
+        ("tune", ["SOURCE", "DATA", "MINUTES"]),
+        ("ui", ["PORT"]),
+        ("check-source", ["SOURCE", "DATA", "AS_OF"]),
+        ("rollback", ["RELEASE"]),
+        ("bench", ["ONLY"]),
+        ("bench-recommend", ["SEQUENCES", "ATTRIBUTES"]),
+        ("bench-sentiment", ["REVIEWS", "TEXT", "LABEL", "TIME"]),
+    ],
+)
+def test_what_is_given_reaches_the_program_as_it_was_given(checkout: Path, target: str, names: list[str], value: str) -> None:
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import json, sys; print(json.dumps(sys.argv[1:]))" "$@"\n')
+    python.chmod(0o755)
+    for mark in (".installed", ".installed-test"):
+        (checkout / ".venv" / mark).touch()
+    ran = make(checkout, target, *(f"{name}={value}" for name in names), "NIGHTSHELF_HOME=" + value)
+    assert ran.returncode == 0, ran.stderr
+    arguments = json.loads(ran.stdout.splitlines()[-1])
+    assert [argument for argument in arguments if argument == value] == [value] * len(names)
+    bare = json.loads(make(checkout, "rollback").stdout.splitlines()[-1])
+    assert bare == ["-m", "include.publish.rollback"]
+
+
+def test_checking_a_source_needs_to_know_which(checkout: Path) -> None:
+    for mark in (".installed", ".installed-test"):
+        (checkout / ".venv").mkdir(exist_ok=True)
+        (checkout / ".venv" / mark).touch()
+    refused = make(checkout, "check-source")
+    assert refused.returncode == 2
+    assert "Say which folder" in refused.stderr
 
 
 def test_another_python_is_refused(checkout: Path) -> None:

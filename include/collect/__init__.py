@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shlex
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from include.collect.contract import Contract, load_contract
 from include.collect.landing import LandingFile, Unreadable, find_files, hash_file, read_refusal
 from include.collect.load import load
 from include.collect.read import open_relation
+from include.collect.refusals import refusals
 from include.collect.stage import stage
 from include.collect.warehouse import connect, prepare
 from include.errors import BadSetting, BadSource
@@ -49,7 +51,7 @@ def collect(night: Night) -> None:
             totals = _totals(con, as_of)
             notes.update(totals)
             write_atomically(night.folder / "collected.json", json.dumps(totals, indent=2, default=str))
-            demand_enough(con, contract, night.landing)
+            demand_enough(con, contract, night)
         finally:
             con.close()
 
@@ -201,18 +203,32 @@ def _totals(con: duckdb.DuckDBPyConnection, as_of: datetime) -> dict[str, Any]:
     return dict(zip(columns, row or (), strict=True)) | {"inputs_digest": digest}
 
 
-def demand_enough(con: duckdb.DuckDBPyConnection, contract: Contract, landing: Path) -> None:
-    """Raise NothingCollected where a required table, or every table of facts, holds no row at all."""
+def demand_enough(con: duckdb.DuckDBPyConnection, contract: Contract, night: Night) -> None:
+    """See that products, and one table of facts at least, hold a row.
+
+    Raises:
+        NothingCollected: with the files and the first rows that were refused, and for a mapped source with its name.
+    """
     empty = {table.name for table in contract if not con.execute(f"SELECT 1 FROM raw.{table.name} LIMIT 1").fetchone()}
     required = [table.name for table in contract if table.need == "required" and table.name in empty]
     facts = [table.name for table in contract if table.need == "fact"]
-    if required:
-        raise NothingCollected(
-            f"No row of {', '.join(required)} could be collected from {landing}",
-            f"Put a file of it into {landing}/{required[0]}/; `make check-source DATA=...` says what is refused and why.",
-        )
-    if set(facts) <= empty:
-        raise NothingCollected(
-            f"None of {', '.join(facts)} holds a row; nothing is known of what customers did",
-            f"Put at least one of these tables into {landing}; `make check-source DATA=...` says what is refused and why.",
-        )
+    wanted = required or (facts if set(facts) <= empty else [])
+    if not wanted:
+        return
+    source, data = night.settings.source, night.settings.data
+    mapped = source != "files"
+    place = f"the files in {data or 'its package'} by source {source}" if mapped else str(night.landing)
+    problem = f"No row of {', '.join(required)} could be collected from {place}"
+    if not required:
+        problem = f"None of {', '.join(facts)} holds a row in {place}; nothing is known of what customers did"
+    refused = refusals(con, wanted, every_file=mapped)
+    command = " ".join(
+        ["make check-source", *([f"SOURCE={source}"] if mapped else []), *([f"DATA={shlex.quote(str(data))}"] if data else [])]
+    )
+    if refused:
+        advice = "Correct what is refused"
+    elif mapped:
+        advice = f"Look whether the shop's files hold any, and at {wanted[0]}.sql of the source"
+    else:
+        advice = f"Put a file of {'it' if required else 'one of these tables'} into {night.landing}/{wanted[0]}/"
+    raise NothingCollected("; ".join([problem, *refused]), f"{advice}; `{command}` says what is refused and why.")

@@ -28,3 +28,55 @@ create or replace macro category_path(levels) as
     nullif(array_to_string(
         list_filter(levels, lambda level, place: level <> '' and place = list_position(levels, level)), ' > '
     ), '');
+
+-- An address is the only name some exports have for a customer; this is one that gives no address away.
+create or replace macro customer_of_email(email) as
+    'c' || left(sha256(nullif(lower(trim(email)), '')), 16);
+
+-- Exports put an apostrophe before what a spreadsheet would take for a number or a formula.
+create or replace macro without_apostrophe(value) as
+    nullif(trim(regexp_replace(value, '^\s*''', '')), '');
+
+-- An id for a line that names no product, from what it is called.
+create or replace macro line_named(name) as
+    'line-' || left(sha256(nullif(lower(trim(name)), '')), 16);
+
+-- Of several paths 'A > B' the deepest, and the first of those.
+create or replace macro deepest_path(paths) as
+    paths[list_position(
+        list_transform(paths, lambda path: len(string_split(path, ' > '))),
+        list_max(list_transform(paths, lambda path: len(string_split(path, ' > '))))
+    )];
+
+-- The values of a JSON list, each as JSON.
+create or replace macro json_values(value) as
+    coalesce(try_cast(try_cast(value as json) as json[]), []);
+
+-- Google Analytics' lists: of objects, or wrapped once more as {"list": [{"element": ...}]} in Parquet without list types.
+create or replace macro ga4_list(value) as
+    case when try_cast(value as json) ->> 'list' is null then json_values(value)
+         else list_transform(json_values(try_cast(value as json) ->> 'list'), lambda entry: entry -> 'element') end;
+
+-- A parameter of an event, whatever type it has; (not set) is none.
+create or replace macro ga4_param(params, name) as (
+    select nullif(coalesce(found ->> 'string_value', found ->> 'int_value', found ->> 'double_value', found ->> 'float_value'), '(not set)')
+    from (select list_filter(ga4_list(params), lambda entry: entry ->> 'key' = name)[1] -> 'value' as found)
+);
+
+-- A visitor: the shop's own id where it gives one (and no address), else the browser's.
+create or replace macro ga4_visitor(user_id, user_pseudo_id) as
+    coalesce(case when user_id like '%@%' then customer_of_email(user_id) else user_id end, user_pseudo_id);
+
+create or replace macro ga4_product(item) as
+    coalesce(nullif(item ->> 'item_id', '(not set)'), line_named(nullif(item ->> 'item_name', '(not set)')));
+
+create or replace macro from_unix_microseconds(value) as
+    coalesce(try(make_timestamp(try_cast(value as bigint)))::varchar, value);
+
+-- An order's id; a purchase that has none is known by who bought when.
+create or replace macro ga4_order(ecommerce, params, user_pseudo_id, event_timestamp) as
+    coalesce(
+        nullif(nullif(try_cast(ecommerce as json) ->> 'transaction_id', '(not set)'), ''),
+        ga4_param(params, 'transaction_id'),
+        key_of([user_pseudo_id, event_timestamp])
+    );

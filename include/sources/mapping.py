@@ -1,13 +1,14 @@
 """Map a shop's own files to the store contract: one SELECT a contract table, and no Python.
 
-A mapped source is a folder under include/sources:
+A mapped source is a folder under include/sources, or under the installation's own folder of sources (setting `sources`):
 
     files.yml       the shop's files: a name for each kind, the patterns that find it, the columns read from it
     <table>.sql     one SELECT over those names, giving columns of that contract table
 
 The SELECT sees each kind of file as a table of text columns, with `_file` and `_row` (record number, from 1) beside
 them; where it passes these two on, a refused row can be found in the original. It hands dirty values on as they are:
-the contract decides which rows are refused, so a row lost here would be lost without a trace.
+the contract decides which rows are refused, so a row lost here would be lost without a trace. Names of inputs and columns
+are the same in any case of letters, as they are for DuckDB.
 """
 
 from __future__ import annotations
@@ -17,24 +18,23 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from include.collect.contract import load_contract
 from include.collect.landing import REFUSED_NOTE, Unreadable
 from include.errors import BadSource
 from include.night import Night, write_atomically
-from include.sources.shop_files import Input, ShopFile, create_table, find_files, load_file
+from include.sources import SOURCES, folder_of
+from include.sources.shop_files import ORIGIN, Input, ShopFile, create_table, find_files, load_file, repeated
 
 log = logging.getLogger(__name__)
-
-SOURCES = Path(__file__).resolve().parent
-ORIGIN = ("_file", "_row")
 
 
 class Package(BaseModel):
@@ -55,6 +55,13 @@ class Source(BaseModel):
     inputs: dict[str, Input] = Field(min_length=1)
     package: Package | None = Field(None, description="Where the files come from if no data folder is given.")
 
+    @field_validator("inputs")
+    @classmethod
+    def _names_differ(cls, inputs: dict[str, Input]) -> dict[str, Input]:
+        if twice := repeated(inputs):
+            raise ValueError(f"{twice} is named twice: for SQL, upper and lower case are the same")
+        return inputs
+
 
 class Select(BaseModel):
     """One <table>.sql, checked against the contract, with the inputs it reads."""
@@ -67,7 +74,7 @@ class Select(BaseModel):
     order: list[str]
 
 
-def map_source(night: Night, sources: Path = SOURCES) -> dict[str, Any]:
+def map_source(night: Night) -> dict[str, Any]:
     """Write the shop's files as contract tables: night.landing/<table>/<digest>.parquet, replacing what was there.
 
     The name is a digest of the SELECT and of the content of the files it reads, so what has not changed is not mapped
@@ -76,14 +83,13 @@ def map_source(night: Night, sources: Path = SOURCES) -> dict[str, Any]:
 
     Args:
         night: names the source and the shop's data folder.
-        sources: the folder of mapped sources.
 
     Returns: figures for the step's notes: files, rows by table, tables reused, absent and left out, files refused.
 
     Raises:
-        BadSource: the data folder or a file that must be there is missing, or a SELECT does not fit the contract.
+        BadSource: the data folder or a file that must be there is missing, or a SELECT does not fit the contract or files.yml.
     """
-    folder = sources / night.settings.source
+    folder = folder_of(night.settings)
     source = _read_source(folder)
     found = find_files(_data_folder(night, source), source.inputs)
     scratch = night.shop_home / "tmp" / "mapping"
@@ -98,10 +104,25 @@ def map_source(night: Night, sources: Path = SOURCES) -> dict[str, Any]:
         for name, entry in source.inputs.items():
             create_table(connection, name, entry)
         selects = [_read_select(connection, path, source) for path in sorted(folder.glob("*.sql"))]
+        _demand_all_read(folder, source, selects)
         return _write_tables(connection, night.landing, source, selects, found, scratch)
     finally:
         connection.close()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def unread_files(night: Night) -> list[str]:
+    """Names of what lies in the shop's folder and is no file of any input, sorted; hidden files are passed over in silence.
+
+    Raises:
+        BadSource: the folder or a file that must be there is missing.
+    """
+    if not (folder_of(night.settings) / "files.yml").is_file():  # a generator reads no files
+        return []
+    source = _read_source(folder_of(night.settings))
+    folder = _data_folder(night, source)
+    read = {file.path.name for files in find_files(folder, source.inputs).values() for file in files}
+    return sorted(path.name for path in folder.iterdir() if path.name not in read and not path.name.startswith("."))
 
 
 def _write_tables(
@@ -187,6 +208,11 @@ def _digest(select: Select, source: Source, found: dict[str, list[ShopFile]]) ->
 
 
 def _data_folder(night: Night, source: Source) -> Path:
+    """The shop's folder: `data` of the settings, else that of the source's package.
+
+    Raises:
+        BadSource: there is neither.
+    """
     if night.settings.data:
         return night.settings.data
     if source.package is None:
@@ -203,43 +229,89 @@ def _data_folder(night: Night, source: Source) -> Path:
 def _read_source(folder: Path) -> Source:
     path = folder / "files.yml"
     if not path.is_file():
-        raise BadSource(f"There is no mapped source {folder.name}: {path} is missing", "Name a folder under include/sources that has one.")
+        raise BadSource(f"There is no mapped source {folder.name}: {path} is missing", "Name a folder that has one.")
     try:
-        return Source.model_validate(yaml.safe_load(path.read_text()))
+        return Source.model_validate(yaml.safe_load(_text(path)))
     except (ValidationError, yaml.YAMLError) as error:
         raise BadSource(f"{path} cannot be used: {error}", "Correct it.") from error
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadSource(f"{path} is not UTF-8: {error.reason} at byte {error.start}", "Save it as UTF-8.") from error
+
+
 def _read_select(connection: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Select:
-    """One SELECT, checked: a single statement, over the source's inputs, giving columns of its contract table."""
-    table, sql = path.stem, path.read_text().strip().rstrip(";")
+    """One SELECT, checked: a single statement, over the source's inputs and nothing else, giving columns of its contract table."""
+    table, sql = path.stem, _text(path).rstrip().rstrip(";")
     contract = load_contract()
     if table not in contract.table_names:
         raise BadSource(
             f"{path}: the store contract has no table {table}", f"Name the file after one of {', '.join(contract.table_names)}."
         )
     tree = json.loads(connection.execute("select json_serialize_sql(?::varchar)", [sql]).fetchall()[0][0])
-    if tree["error"] or len(tree["statements"]) != 1:
-        raise BadSource(f"{path} is not one SELECT: {tree.get('error_message', 'several statements')}", "Write one SELECT a file.")
+    if tree["error"]:
+        place = _place(path, sql, tree.get("position"))
+        raise BadSource(f"{place}: not one SELECT: {tree['error_message']}", "Correct it; write one SELECT a file.")
+    if len(tree["statements"]) != 1:
+        raise BadSource(f"{path}: not one SELECT but {len(tree['statements'])} statements", "Write one SELECT a file.")
     try:
         columns = [row[0] for row in connection.execute(f"describe {sql}").fetchall()]
     except duckdb.Error as error:
-        raise BadSource(f"{path}: {error}", "Correct the SELECT; files.yml names the tables and columns it can read.") from error
+        line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+        place = f"{path}, line {line[1]}" if line else str(path)
+        raise BadSource(f"{place}: {error}", "Correct the SELECT; files.yml names the tables and columns it can read.") from error
     promised = contract.table(table)
     unknown = set(columns) - set(promised.column_names) - set(ORIGIN)
     missing = set(promised.required_columns) - set(columns)
     if unknown or missing:
         problem = f"{path}: not in the contract: {sorted(unknown) or 'none'}; required but not given: {sorted(missing) or 'none'}"
         raise BadSource(problem, f"Give columns of the contract table {table}.")
+    inputs = {name.lower(): name for name in source.inputs}
+    tables = _tables_in(tree)
+    if strange := tables - inputs.keys():
+        problem = f"{path} reads {', '.join(sorted(strange))}, which is no input of {path.with_name('files.yml')}"
+        raise BadSource(problem, f"Name it there, or read one of {', '.join(source.inputs)}.")
+    if not tables:
+        problem = f"{path} reads none of the inputs of {path.with_name('files.yml')}: {', '.join(source.inputs)}"
+        raise BadSource(problem, "Read one of them, or remove the SELECT.")
     order = [column for column in (*ORIGIN, *promised.key) if column in columns]
-    return Select(table=table, sql=sql, reads=sorted(_tables_in(tree) & set(source.inputs)), order=order)
+    return Select(table=table, sql=sql, reads=sorted(inputs[name] for name in tables), order=order)
 
 
-def _tables_in(node: Any) -> set[str]:
-    """Names of all tables in a parsed statement."""
+def _demand_all_read(folder: Path, source: Source, selects: list[Select]) -> None:
+    """Every input must be read: one that is not is a name that somebody got wrong, and its files would be passed over."""
+    if unread := set(source.inputs) - {name for select in selects for name in select.reads}:
+        names = ", ".join(f"{select.table}.sql" for select in selects) or "there is none"
+        problem = f"{folder / 'files.yml'}: no SELECT reads the input {', '.join(sorted(unread))} ({names})"
+        raise BadSource(problem, "Read it in a SELECT, or remove it from files.yml.")
+
+
+def _place(path: Path, sql: str, position: str | None) -> str:
+    """A file with line and column (from 1) of a character of its text."""
+    if position is None:
+        return str(path)
+    before = sql[: int(position)]
+    return f"{path}, line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+
+
+def _tables_in(node: Any, hidden: frozenset[str] = frozenset()) -> set[str]:
+    """Names, in lower case, of the tables that a parsed statement reads; `hidden` names are those of the WITH clauses around it.
+
+    A WITH clause hides a table from what comes after it and not from itself, unless it is recursive.
+    """
     if isinstance(node, list):
-        return set().union(*map(_tables_in, node))
-    if isinstance(node, dict):
-        own = {node["table_name"]} if node.get("type") == "BASE_TABLE" else set()
-        return own.union(*map(_tables_in, node.values()))
-    return set()
+        return set().union(*(_tables_in(entry, hidden) for entry in node))
+    if not isinstance(node, dict):
+        return set()
+    found: set[str] = set()
+    if node.get("type") == "RECURSIVE_CTE_NODE":
+        hidden |= {node["cte_name"].lower()}
+    for clause in node.get("cte_map", {}).get("map", []):
+        found |= _tables_in(clause["value"], hidden)
+        hidden |= {clause["key"].lower()}
+    if node.get("type") == "BASE_TABLE" and (node["schema_name"] or node["table_name"].lower() not in hidden):
+        found.add(node["table_name"].lower())
+    return found.union(*(_tables_in(value, hidden) for key, value in node.items() if key != "cte_map"))

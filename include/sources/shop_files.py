@@ -1,7 +1,8 @@
 """A shop's own files: found by name, and read as text into DuckDB tables, one table for each kind of file.
 
 They are read as landing files are: a file is either refused whole, with its reason, or every record of it becomes a row.
-A record that cannot be parsed becomes a row of NULLs, which the contract then turns away by its number.
+A record that cannot be parsed becomes a row of NULLs, which the contract then turns away by its number. A nested value (a list,
+an object, a map) comes as JSON text, from JSON and Parquet alike.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import gzip
 import io
 import shutil
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from include.collect.contract import Column, Table
 from include.collect.landing import CHUNK_BYTES, FORMATS, LandingFile, Unreadable, hash_file, inspect_text, open_bytes
 from include.collect.read import Relation, explain_failure, open_relation
 from include.errors import BadSource
+
+ORIGIN = ("_file", "_row")  # where a record came from
 
 
 class Input(BaseModel):
@@ -33,18 +38,35 @@ class Input(BaseModel):
     )
     columns: list[str] = Field([], description="Columns a file must have, else it is refused.")
     optional_columns: list[str] = Field([], description="Columns that are NULL where a file lacks them.")
+    aliases: dict[str, list[str]] = Field(
+        {}, description="Other names that columns have in some files; the first that holds a value counts."
+    )
     optional: bool = Field(False, description="Whether the shop may have no such file.")
     headerless: bool = Field(False, description="Whether a CSV file may come without a line of names; `columns` then name them in order.")
     fallback_encoding: str | None = Field(None, description="Encoding of CSV files that are not UTF-8, as Python names it.")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Input:
+        if not self.all_columns:
+            raise ValueError("no column is named; give `columns`, or `optional_columns`")
+        if twice := repeated([*self.all_columns, *chain.from_iterable(self.aliases.values()), *ORIGIN]):
+            raise ValueError(f"the column {twice} is named twice: upper and lower case are the same")
+        if strange := self.aliases.keys() - set(self.all_columns):
+            raise ValueError(f"aliases of {', '.join(sorted(strange))}, which is none of the columns")
+        return self
 
     @property
     def all_columns(self) -> list[str]:
         return [*self.columns, *self.optional_columns]
 
+    def names_of(self, column: str) -> list[str]:
+        """What a column may be called in a file: its own name, then its aliases."""
+        return [column, *self.aliases.get(column, [])]
+
     def as_table(self, name: str) -> Table:
-        """The input as the reader of landing files wants it described: text columns, some required, names in lower case."""
-        columns = (Column(column.lower(), "varchar", "text", "", required=column in self.columns) for column in self.all_columns)
-        return Table(name, "", "optional", (), None, tuple(columns))
+        """The input as the reader of landing files wants it described: text columns under all their names, in lower case."""
+        names = (name for column in self.all_columns for name in self.names_of(column))
+        return Table(name, "", "optional", (), None, tuple(Column(name.lower(), "varchar", "text", "") for name in names))
 
 
 @dataclass(frozen=True)
@@ -99,6 +121,7 @@ def load_file(connection: duckdb.DuckDBPyConnection, name: str, entry: Input, fi
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Unreadable(f"cannot be read: {error}") from error
     relation = open_relation(connection, LandingFile(entry.as_table(name), path, file.path.name, str(_format(path))), scratch)
+    _demand_columns(entry, relation)
     try:
         _insert(connection, name, entry, relation, file.path.name)
     except duckdb.OutOfMemoryException:
@@ -116,12 +139,28 @@ def load_file(connection: duckdb.DuckDBPyConnection, name: str, entry: Input, fi
     return int(rows)
 
 
+def _demand_columns(entry: Input, relation: Relation) -> None:
+    missing = [column for column in entry.columns if not any(name.lower() in relation.names for name in entry.names_of(column))]
+    if missing:
+        wanted = ", ".join(" or ".join(entry.names_of(column)) for column in missing)
+        found = ", ".join(name for name in relation.names if name)[:300] or "none"
+        raise Unreadable(f"required columns missing: {wanted} (found: {found})")
+
+
 def _insert(connection: duckdb.DuckDBPyConnection, name: str, entry: Input, relation: Relation, file_name: str) -> None:
-    place = {column: position for position, column in enumerate(relation.names)}
-    values = ", ".join(
-        f"nullif(c{place[column.lower()]}::varchar, '')" if column.lower() in place else "null" for column in entry.all_columns
-    )
+    values = ", ".join(_value(entry.names_of(column), relation) for column in entry.all_columns)
     connection.execute(f"insert into {_identifier(name)} select {values}, ?, _row from ({relation.sql})", [file_name, *relation.parameters])
+
+
+def _value(names: list[str], relation: Relation) -> str:
+    """SQL of a column's text, from the first of its names that holds any; of a broken record NULL, whatever could be read of it."""
+    texts = []
+    for name in names:
+        if name.lower() in relation.names:
+            at = relation.names.index(name.lower())
+            nested = relation.types[at].endswith("]") or relation.types[at].startswith(("STRUCT", "MAP", "UNION"))
+            texts.append(f"nullif({f'to_json(c{at})' if nested else f'c{at}'}::varchar, '')")
+    return f"case when _malformed is null then coalesce({', '.join(texts)}) end" if texts else "null"
 
 
 def _as_utf8(path: Path, entry: Input, scratch: Path) -> Path:
@@ -147,7 +186,7 @@ def _with_header(path: Path, entry: Input, scratch: Path) -> Path:
         return path
     with open_bytes(path) as source:
         first_line = source.readline()
-        if any(column.encode() in first_line for column in entry.columns):
+        if any(name.encode() in first_line for column in entry.columns for name in entry.names_of(column)):
             return path
         target = scratch / f"named-{path.name.removesuffix('.gz')}"
         with target.open("wb") as copy:
@@ -158,6 +197,12 @@ def _with_header(path: Path, entry: Input, scratch: Path) -> Path:
 
 def _format(path: Path) -> str | None:
     return FORMATS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """A name that comes twice in any case of letters, if there is one."""
+    folded = [name.lower() for name in names]
+    return next((name for name in folded if folded.count(name) > 1), None)
 
 
 def _identifier(name: str) -> str:

@@ -21,8 +21,10 @@ ARROW_TYPES = {
     "boolean": pa.bool_(),
     "date": pa.date32(),
     "timestamp": pa.timestamp("us"),
-    "decimal(18,2)": pa.decimal128(18, 2),
+    "decimal(18,3)": pa.decimal128(18, 3),
+    "decimal(18,4)": pa.decimal128(18, 4),
 }
+STEPS = {3: 1000, 4: 100}  # of a decimal in one of what the demo counts in: of a quantity in a piece, of an amount in a cent
 
 Integers = NDArray[np.int64]
 
@@ -38,7 +40,8 @@ def rows(table: str, columns: Mapping[str, Any]) -> pa.Table:
 
     Args:
         table: name of a contract table.
-        columns: (n,) arrays. Times are seconds since 1970 UTC and amounts are cents, both integers; a time of NONE is missing.
+        columns: (n,) arrays. Times are seconds since 1970 UTC, amounts are cents and quantities are pieces, all integers; a time of
+            NONE is missing.
     """
     names = schema(table)
     length = len(next(iter(columns.values())))
@@ -51,9 +54,9 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
     if pa.types.is_timestamp(kind):
         return pa.array(np.asarray(values) * 1_000_000, pa.int64(), mask=np.asarray(values) == NONE).cast(kind)
     if pa.types.is_decimal(kind):
-        cents = np.asarray(values, dtype=np.int64)
-        words = np.stack([cents, cents >> 63], axis=1)  # a 128-bit integer is its low word and its sign
-        return pa.Array.from_buffers(kind, len(cents), [None, pa.py_buffer(np.ascontiguousarray(words))])
+        steps = np.asarray(values, dtype=np.int64) * STEPS[kind.scale]
+        words = np.stack([steps, steps >> 63], axis=1)  # a 128-bit integer is its low word and its sign
+        return pa.Array.from_buffers(kind, len(steps), [None, pa.py_buffer(np.ascontiguousarray(words))])
     return pa.array(values, kind)
 
 

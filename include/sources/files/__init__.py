@@ -16,5 +16,5 @@ One folder a table, any number of files in it; or one file a table:
   other content is a newer version, ordered by updated_at (by the row's own time where that is missing).
 * What breaks the contract goes to quarantine with file, row number, column, value and reason, and the rest is taken.
 
-`make check-source DATA=shop` says beforehand what would be refused and why, without changing anything.
+`make check-source DATA=shop` (include/sources/check.py) says beforehand what would be refused and why, without changing anything.
 """

@@ -1,9 +1,10 @@
-"""A shop that writes the contract's own tables, and the checker that looks at it beforehand."""
+"""A shop that writes the contract's own tables, and the checker that looks at a shop of any kind beforehand."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,10 +14,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from include.collect import collect
+from include.collect import NothingCollected, collect
 from include.night import Night
 from include.sources import land
-from include.sources.files.check import main
+from include.sources.check import main
+
+INVOICES = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n1,85001,CANDLE,2,2011-02-10,3.30,7,France\n"
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -102,12 +105,66 @@ def test_shop_without_what_a_night_needs_does_not_pass(folder: Path, missing: st
 
 def test_checker_as_a_program(folder: Path, tmp_path: Path) -> None:
     def run(*arguments: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "include.sources.files.check", *map(str, arguments)]
+        command = [sys.executable, "-m", "include.sources.check", *map(str, arguments)]
         return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
 
     good = run("--data", folder)
     assert (good.returncode, good.stderr) == (0, "")
     absent = run("--data", tmp_path / "nowhere")
     assert absent.returncode == 1
-    assert "There is no folder" in absent.stdout
+    assert "there is no folder" in absent.stdout and "\n  Next: Create it" in absent.stdout
     assert run("--data", folder, "--as-of", "soon").returncode == 1
+
+
+def test_checker_reads_a_mapped_source_as_the_night_will(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "retail.csv", INVOICES + "1,85001,CANDLE,two,2011-02-10,3.30,7,France\n" * 4)
+    put(tmp_path, "cut.csv", "InvoiceNo,StockCode\n1,2\n")
+    put(tmp_path, "notes.doc", "?")
+    before = digest(tmp_path)
+    assert main(["--source", "online_retail", "--data", str(tmp_path), "--as-of", "2026-03-01"]) == 1
+    report = capsys.readouterr().out
+    for line in (
+        f"Checked {tmp_path} by source online_retail as of 2026-03-01 00:00 UTC; nothing was changed.",
+        "order_items (optional): 5 rows mapped: 1 good, 0 duplicate, 4 would go to quarantine",
+        "  quantity: not an amount: 4 rows",
+        "    retail.csv, row 2: 'two'",
+        "  notes.doc",
+        "  order_items: 80.0% of the rows are refused, and NIGHTSHELF_MAX_QUARANTINE_SHARE lets 5.0% pass.",
+    ):
+        assert line in report.splitlines()
+    assert f"  would be refused whole: {tmp_path}/cut.csv: required columns missing: Description" in report
+    assert digest(tmp_path) == before
+    monkeypatch.setenv("NIGHTSHELF_MAX_QUARANTINE_SHARE", "0.9")
+    monkeypatch.setenv("NIGHTSHELF_SOURCE", "online_retail")
+    assert main(["--data", str(tmp_path), "--as-of", "2026-03-01"]) == 0
+
+
+def test_what_is_refused_is_named_where_nothing_is_left(tmp_path: Path, open_night: Callable[..., Night]) -> None:
+    """315 orders of before 1970 are no missing file."""
+    header = "order_id,customer_id,ordered_at\n"
+    put(tmp_path, "products.csv", "product_id\n1\n")
+    put(tmp_path, "orders/a.csv", header + "1,anna@example.com,1969-01-01\n2,2,1968-01-01\n")
+    put(tmp_path, "events/a.csv", "event_id,customer_id,event_type,occurred_at\n1,anna@example.com,view,bob@example.com\n")
+    put(tmp_path, "reviews/a.csv", "review,stars\n1,5\n")
+    with pytest.raises(NothingCollected) as caught:
+        collect(open_night(source="files", data=tmp_path))
+    problem = caught.value.problem
+    assert "2 refused rows of orders, the first orders/a.csv, row 1, ordered_at '1969-01-01': before 1970" in problem
+    assert "1 refused row of events, the first events/a.csv, row 1, occurred_at '[email]': " in problem
+    assert "refused whole: reviews/a.csv: required columns missing: review_id, reviewed_at" in problem
+    assert "Put a file" not in caught.value.next_step
+
+
+def test_nothing_of_a_mapped_source_names_it_and_the_shops_files(tmp_path: Path, open_night: Callable[..., Night]) -> None:
+    shop = tmp_path / "it's a shop"
+    put(shop, "retail.csv", "InvoiceNo,StockCode\n1,2\n")
+    night = open_night(source="online_retail", data=shop)
+    land(night)
+    with pytest.raises(NothingCollected) as caught:
+        collect(night)
+    assert caught.value.problem.startswith(f"No row of products could be collected from the files in {shop} by source online_retail; ")
+    assert f"refused whole: {shop}/retail.csv: required columns missing: Description" in caught.value.problem
+    assert f"`make check-source SOURCE=online_retail DATA={shlex.quote(str(shop))}`" in caught.value.next_step
+    assert "landing" not in str(caught.value)

@@ -9,6 +9,7 @@ import pytest
 
 from include.errors import BadSource
 from include.night import Night
+from include.settings import load_settings
 from include.sources import known_sources, land
 
 OpenNight = Callable[..., Night]
@@ -43,3 +44,29 @@ def test_the_step_is_written_down(open_night: OpenNight) -> None:
 def test_every_folder_with_a_generator_or_selects_is_a_source() -> None:
     assert {"demo", "files"} <= set(known_sources())
     assert not any(name.startswith("_") for name in known_sources())
+
+
+def test_the_installations_own_sources_are_known_too(open_night: OpenNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "our sources"
+    (own / "till").mkdir(parents=True)
+    (own / "till" / "files.yml").write_text("inputs: {goods: {files: [goods.csv], columns: [sku]}}\n")
+    (own / "till" / "products.sql").write_text("select sku as product_id, _file, _row from goods")
+    (own / "notes").mkdir()
+    (tmp_path / "goods.csv").write_text("sku,x\nA1,\n")
+    land(open_night(source="till", data=tmp_path, sources=own))
+    monkeypatch.setenv("NIGHTSHELF_SOURCES", str(own))
+    assert {"demo", "files", "till"} <= set(known_sources())
+    assert "notes" not in known_sources()
+
+
+@pytest.mark.parametrize("name", ["olist", "demo", "files"])
+def test_a_name_in_both_places_is_told_with_both(open_night: OpenNight, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "products.sql").write_text("select 1")
+    with pytest.raises(BadSource, match=f"include/sources/{name} and {tmp_path / name}"):
+        known_sources(load_settings(sources=tmp_path))
+
+
+def test_a_missing_folder_of_own_sources_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadSource, match=r"no folder .*nowhere"):
+        known_sources(load_settings(sources=tmp_path / "nowhere"))

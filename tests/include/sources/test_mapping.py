@@ -333,7 +333,16 @@ def test_the_same_files_give_the_same_bytes_whatever_the_threads(open_night: Ope
     [
         ("answers", "select a as answer_id, a as question, a as answer from things; select 1", "not one SELECT"),
         ("answers", "drop table things", "not one SELECT"),
-        ("answers", "selec a from things", "not one SELECT"),
+        ("answers", "selec a from things", "line 1, column 1: not one SELECT: syntax error"),
+        ("answers", "\n-- ü\nselect 'ü' as answer_id,\n  a as from things", "line 4, column 13: not one SELECT"),
+        ("answers", "select\n  b as answer_id\nfrom things", 'line 2: .*column "b" not found'),
+        ("answers", "select 1 as answer_id, 2 as question, 3 as answer", r"reads none of the inputs of .*files\.yml: things"),
+        (
+            "answers",
+            "with things as (select 1 as a) select a as answer_id, a as question, a as answer from things",
+            "reads none of the inputs",
+        ),
+        ("answers", "select z as answer_id, z as question, a as answer from 'DATA/things.csv'", r"reads .*things\.csv, which is no input"),
         ("answers", "select a as answer_id, a as question, a as reply from things", r"not in the contract: \['reply'\].*\['answer'\]"),
         ("answers", "select b as answer_id from things", 'column "b" not found'),
         ("replies", "select a as answer_id from things", "no table replies"),
@@ -346,11 +355,11 @@ def test_a_wrong_select_is_told_with_its_file_and_what_is_wrong(
     source = tmp_path / "sources" / "mine"
     source.mkdir(parents=True)
     (source / "files.yml").write_text("inputs:\n  things:\n    files: [things.csv]\n    columns: [a]\n")
-    (source / f"{table}.sql").write_text(sql)
+    (source / f"{table}.sql").write_text(sql.replace("DATA", str(tmp_path)))
     (tmp_path / "things.csv").write_text("a,z\nx,1\n")
-    night = open_night(source="mine", data=tmp_path)
+    night = open_night(source="mine", data=tmp_path, sources=tmp_path / "sources")
     with pytest.raises(BadSource, match=f"(?is){table}.*{problem}"):
-        map_source(night, sources=tmp_path / "sources")
+        map_source(night)
     assert not tables(night)
 
 
@@ -359,4 +368,96 @@ def test_a_wrong_files_yml_is_told_with_its_field(open_night: OpenNight, tmp_pat
     source.mkdir(parents=True)
     (source / "files.yml").write_text("inputs:\n  things:\n    file: things.csv\n")
     with pytest.raises(BadSource, match=r"(?s)files\.yml.*inputs\.things\.file"):
-        map_source(open_night(source="mine", data=tmp_path), sources=tmp_path / "sources")
+        map_source(open_night(source="mine", data=tmp_path, sources=tmp_path / "sources"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "problem"),
+    [
+        ("{things: {files: [a.csv], columns: [a]}, Things: {files: [b.csv], columns: [a]}}", "things is named twice"),
+        ("{things: {files: [a.csv], columns: [a, A]}}", "column a is named twice"),
+        ("{things: {files: [a.csv], columns: [a], aliases: {a: [b], c: [d]}}}", "aliases of c"),
+        ("{things: {files: [a.csv], columns: [a, b], aliases: {a: [B]}}}", "column b is named twice"),
+    ],
+)
+def test_names_in_files_yml_differ_in_any_case_of_letters(open_night: OpenNight, tmp_path: Path, inputs: str, problem: str) -> None:
+    own_source(tmp_path, inputs, answers="select a as answer_id, a as question, a as answer from things")
+    with pytest.raises(BadSource, match=problem):
+        map_source(open_night(source="mine", data=tmp_path, sources=tmp_path / "sources"))
+
+
+def own_source(folder: Path, inputs: str, **selects: str) -> None:
+    source = folder / "sources" / "mine"
+    source.mkdir(parents=True)
+    (source / "files.yml").write_text(f"inputs: {inputs}\n")
+    for table, sql in selects.items():
+        (source / f"{table}.sql").write_text(sql)
+
+
+def test_a_select_in_another_encoding_is_named(open_night: OpenNight, tmp_path: Path) -> None:
+    own_source(tmp_path, "{things: {files: [a.csv], columns: [a]}}", answers="")
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "sources" / "mine" / "answers.sql").write_bytes("-- prix à payer".encode("latin-1"))
+    with pytest.raises(BadSource, match=r"answers\.sql is not UTF-8: .* at byte 8"):
+        map_source(open_night(source="mine", data=tmp_path, sources=tmp_path / "sources"))
+
+
+def test_an_input_is_found_in_any_case_of_letters_and_read_again_when_it_changes(open_night: OpenNight, tmp_path: Path) -> None:
+    own_source(
+        tmp_path,
+        "{Orders_Export: {files: [orders.csv], columns: [Id, Day]}}",
+        orders="with orders as (from orders_export) select id as order_id, day as ordered_at from ORDERS",
+        products="with orders_export as (from ORDERS_EXPORT) select id as product_id from Orders_Export",
+    )
+    (tmp_path / "orders.csv").write_text("ID,day\n1,2026-01-01\n")
+    night = open_night(source="mine", data=tmp_path, sources=tmp_path / "sources")
+    assert map_source(night)["rows"] == {"orders": 1, "products": 1}
+    (tmp_path / "orders.csv").write_text("ID,day\n1,2026-01-01\n2,2026-01-02\n")
+    assert map_source(night)["rows"] == {"orders": 2, "products": 2}, "a SELECT in other letters is not stale on the second day"
+
+
+def test_an_input_that_no_select_reads_is_told_with_the_selects(open_night: OpenNight, tmp_path: Path) -> None:
+    inputs = "{things: {files: [things.csv], columns: [a]}, others: {files: [o.csv], optional: true, columns: [b]}}"
+    own_source(tmp_path, inputs, answers="with others as (from things) select a as answer_id, a as question, a as answer from others")
+    (tmp_path / "things.csv").write_text("a,z\nx,1\n")
+    with pytest.raises(BadSource, match=r"no SELECT reads the input others \(answers\.sql\)"):
+        map_source(open_night(source="mine", data=tmp_path, sources=tmp_path / "sources"))
+
+
+def test_a_column_under_another_name_and_nested_values_of_every_format(open_night: OpenNight, tmp_path: Path) -> None:
+    inputs = "{things: {files: ['*'], columns: [key], optional_columns: [parts], aliases: {key: [Old Key, older]}}}"
+    own_source(tmp_path, inputs, answers="select key as answer_id, key as question, parts as answer, _file, _row from things")
+    (tmp_path / "1.csv").write_text("old key,parts\na,plain\nb,x,y\n")
+    json_lines(tmp_path / "2.jsonl", [{"older": "c", "parts": [{"n": 1, "t": "ü"}]}, {"key": "d", "older": "D", "parts": {"n": None}}])
+    query = "select 'e' as KEY, [{'n': 1, 't': 'ü', 'at': timestamp '2026-01-01'}] as parts"
+    duckdb.execute(f"copy ({query}) to '{tmp_path / '3.parquet'}' (format parquet)")
+    night = open_night(source="mine", data=tmp_path, sources=tmp_path / "sources")
+    map_source(night)
+    assert rows(night, "answers", "answer_id, answer", "_file, _row") == [
+        ("a", "plain"),
+        (None, None),
+        ("c", '[{"n":1,"t":"ü"}]'),
+        ("d", '{"n":null}'),
+        ("e", '[{"n":1,"t":"ü","at":"2026-01-01 00:00:00"}]'),
+    ]
+
+
+def test_missing_columns_are_named_with_their_other_names(open_night: OpenNight, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("Invoice,StockCode,Quantity\n1,2,3\n")
+    night = open_night(source="online_retail", data=tmp_path)
+    map_source(night)
+    (note,) = night.landing.glob(f"*/*{REFUSED_NOTE}")
+    reason = json.loads(note.read_text())["reason"]
+    assert reason.startswith(
+        "required columns missing: Description, InvoiceDate, UnitPrice or Price, CustomerID or Customer ID, Country (found: "
+    )
+
+
+def test_online_retail_ii(open_night: OpenNight, shop_case: Callable[[str], Path]) -> None:
+    night = open_night(source="online_retail", data=shop_case("q_online_retail_ii"))
+    map_source(night)
+    lines = rows(night, "order_items", "product_id, quantity, unit_price, _row", "_row")
+    assert len(lines) == 888
+    assert lines[0] == ("85023", "10", "3.30", 1)
+    customers = {customer for (customer,) in rows(night, "orders", "customer_id") if customer}
+    assert "12378" in customers and not any("." in customer for customer in customers)

@@ -1,13 +1,16 @@
-"""What a night would make of a shop's folder, told without changing anything: python -m include.sources.files.check --data FOLDER
+"""What a night would make of a shop's data, told without changing anything:
 
-The folder is collected for real, by the same code, into a warehouse that is thrown away. Exit status 0: the night would run;
-1: it would not, and the last lines say why.
+    python -m include.sources.check --source files --data FOLDER --as-of MOMENT
+
+The data is landed and collected for real, by the same code and the same settings, in a home that is thrown away. Exit status
+0: the night would run; 1: it would not, and the last lines say why.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,13 +20,15 @@ from typing import Any
 
 import duckdb
 
-from include.collect import NothingCollected, collect_folder, demand_enough
+from include.collect import NothingCollected, collect
 from include.collect.contract import Table, load_contract
 from include.collect.landing import find_files
-from include.collect.warehouse import connect, prepare
+from include.collect.warehouse import connect
 from include.errors import NightError
-from include.night import parse_as_of
+from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
+from include.sources import land
+from include.sources.mapping import unread_files
 
 EXAMPLES = 5
 COST = {
@@ -41,62 +46,78 @@ COST = {
 }
 
 
-def check(folder: Path, as_of: datetime, settings: Settings) -> tuple[list[str], bool]:
-    """Collect a folder into a throw-away warehouse.
+def check(settings: Settings, as_of: datetime) -> tuple[list[str], bool]:
+    """Land and collect a shop's data in a home that is thrown away.
 
     Args:
-        folder: holds <table>/<files> or <table>.<format>.
-        as_of: the night's moment, naive UTC.
-        settings: memory, threads, clock skew and the quarantine share that is let pass.
+        settings: the source, the shop's folder (`data`), and all that a night goes by.
+        as_of: the night's moment, aware.
 
     Returns:
         The report's lines, and whether the night would run.
+
+    Raises:
+        BadSource: the folder is missing, or the source's SELECTs cannot be used on it.
     """
     contract = load_contract()
+    mapped = settings.source != "files"
+    folder = settings.data or (None if mapped else settings.home / "landing")
     with tempfile.TemporaryDirectory(prefix="nightshelf-check-") as scratch:
-        place = Path(scratch)
-        con = connect(place / "check.duckdb", memory_gb=settings.warehouse_memory_gb, threads=settings.threads, temporary=place / "tmp")
+        night = Night.open(settings.model_copy(update={"home": Path(scratch), "data": folder}), as_of)
+        land(night)
+        nothing = _collect(night)
+        what = f"{folder or 'its files'} by source {settings.source}" if mapped else str(folder)
+        lines = [f"Checked {what} as of {as_of:%Y-%m-%d %H:%M} UTC; nothing was changed.", ""]
+        obstacles: list[str] = []
+        absent = []
+        files, ignored = find_files(night.landing, contract)
+        place = night.shop_home / "tmp"
+        con = connect(night.warehouse, memory_gb=settings.warehouse_memory_gb, threads=settings.threads, temporary=place)
         try:
-            prepare(con, contract)
-            collect_folder(con, contract, folder, as_of, settings, place / "files")
-            lines = [f"Checked {folder} as of {as_of:%Y-%m-%d %H:%M} UTC; nothing was changed.", ""]
-            obstacles: list[str] = []
-            absent = []
-            files, ignored = find_files(folder, contract)
             for table in contract:
                 names = [file.name for file in files if file.table == table]
-                found = list(_table(con, table, names, settings.max_quarantine_share, obstacles))
+                found = list(_table(con, table, names, mapped, settings.max_quarantine_share, obstacles))
                 lines += found
                 if not found:
                     absent.append(f"  {table.name} ({table.need}): {COST.get(table.name, 'what depends on it will be empty')}")
-            lines += ["No file for", *absent, ""] if absent else []
-            lines += (
-                ["Not read (no table of the contract, or no CSV, JSON lines or Parquet)", *(f"  {name}" for name in ignored), ""]
-                if ignored
-                else []
-            )
-            try:
-                demand_enough(con, contract, folder)
-            except NothingCollected as error:
-                obstacles.append(f"{error.problem}. {error.next_step}")
         finally:
             con.close()
+        ignored += unread_files(night) if mapped else []
+    lines += ["No row of" if mapped else "No file for", *absent, ""] if absent else []
+    strange = "no file that the source knows" if mapped else "no table of the contract"
+    lines += [f"Not read ({strange}, or no CSV, JSON lines or Parquet)", *(f"  {name}" for name in ignored), ""] if ignored else []
+    obstacles += [nothing] if nothing else []
     verdict = ["The night would NOT run:", *(f"  {obstacle}" for obstacle in obstacles)] if obstacles else ["The night would run."]
     return lines + verdict, not obstacles
 
 
-def _table(con: duckdb.DuckDBPyConnection, table: Table, names: list[str], allowed: float, obstacles: list[str]) -> Iterator[str]:
+def _collect(night: Night) -> str | None:
+    """Collect as a night does; returns why that is not enough, where it is not."""
+    try:
+        collect(night)
+    except NothingCollected as error:
+        return f"{error.problem}. {error.next_step.split('; `make check-source')[0]}."  # which is what is running
+    return None
+
+
+def _table(
+    con: duckdb.DuckDBPyConnection, table: Table, names: list[str], mapped: bool, allowed: float, obstacles: list[str]
+) -> Iterator[str]:
     files = _rows(con, "SELECT * FROM collect.files WHERE table_name = ? ORDER BY path", table.name)
     if not files:
         return
     total = {name: sum(file[name] for file in files) for name in ("rows_read", "rows_loaded", "rows_duplicate", "rows_quarantined")}
+    where = "mapped" if mapped else f"in {_count(len(files), 'file')}"
     yield (
-        f"{table.name} ({table.need}): {_count(total['rows_read'], 'row')} in {_count(len(files), 'file')}: {total['rows_loaded']:,} good, "
+        f"{table.name} ({table.need}): {_count(total['rows_read'], 'row')} {where}: "
+        f"{total['rows_loaded']:,} good, "
         f"{total['rows_duplicate']:,} duplicate, {total['rows_quarantined']:,} would go to quarantine"
     )
     for file in files:
         if file["status"] == "refused":
-            yield f"  {file['path']}: would be refused whole: {file['reason']}"
+            yield f"  would be refused whole: {file['reason']}" if mapped else f"  {file['path']}: would be refused whole: {file['reason']}"
+            continue
+        if mapped:  # the file is of Nightshelf's own making
             continue
         yield f"  {file['path']}: {_count(file['rows_read'], 'row')}"
         if file["unknown_columns"]:
@@ -139,16 +160,15 @@ def _printable(line: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Read a shop's folder and say what a night would refuse and why. Changes nothing.")
-    parser.add_argument("--data", type=Path, required=True, help="the folder: one folder or file a contract table")
+    parser.add_argument("--source", default=os.environ.get("NIGHTSHELF_SOURCE", "files"), help="the kind of shop data; files by default")
+    parser.add_argument("--data", type=Path, help="the shop's folder; the source's own files or the landing folder by default")
     parser.add_argument("--as-of", default=datetime.now(UTC).isoformat(timespec="seconds"), help="the night's moment; now by default")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR)
     try:
-        if not options.data.is_dir():
-            raise NightError(f"There is no folder {options.data}", "Give --data the folder that holds the shop's tables.")
-        lines, runs = check(options.data.resolve(), parse_as_of(options.as_of).replace(tzinfo=None), load_settings())
+        lines, runs = check(load_settings(source=options.source, data=options.data), parse_as_of(options.as_of))
     except NightError as error:
-        lines, runs = [str(error)], False
+        lines, runs = [error.problem, f"  Next: {error.next_step}"], False
     sys.stdout.write("\n".join(map(_printable, lines)) + "\n")
     return 0 if runs else 1
 
