@@ -122,14 +122,21 @@ with DAG(
 
     @setup
     def open_night() -> str:
-        """Settle the moment and the settings of this night; every later task gets the night's folder."""
+        """Settle the moment and the settings of this night; every later task gets the night's folder.
+
+        A shop that may not take the place of the one being served is refused here, before hours of work.
+        """
+        from include.publish import require_may_replace
+
         context = get_current_context()
         chosen: dict[str, Any] = dict(context["params"])
         if refused := NOT_PER_RUN & chosen.keys():
             raise BadSetting(f"{', '.join(sorted(refused))} cannot be set for one run", "Set it in the installation's environment.")
         text, run = chosen.pop("as_of"), context["dag_run"]
         as_of = parse_as_of(text) if text else run.data_interval_end or run.run_after
-        return str(Night.open(load_settings(**chosen), as_of).folder)
+        settings = load_settings(**chosen)
+        require_may_replace(Night(settings=settings, as_of=as_of))
+        return str(Night.open(settings, as_of).folder)
 
     @task
     def land(folder: str) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from include.errors import BadSetting, NightOvertaken
 from include.settings import Settings
@@ -46,6 +46,11 @@ class Night(BaseModel):
 
     settings: Settings
     as_of: datetime
+
+    @field_validator("as_of")
+    @classmethod
+    def _whole_seconds_of_utc(cls, as_of: datetime) -> datetime:
+        return as_of.astimezone(UTC).replace(microsecond=0)
 
     # ---- names -----------------------------------------------------------------------------------------------------
     @property
@@ -125,7 +130,7 @@ class Night(BaseModel):
         What the steps of an earlier try noted down stays, so that a night can go on from the step that failed; with other
         settings it is another night, and begins with an empty page.
         """
-        night = cls(settings=settings, as_of=as_of.astimezone(UTC).replace(microsecond=0))
+        night = cls(settings=settings, as_of=as_of)
         text, path = night.model_dump_json(indent=2), night.folder / "night.json"
         if not path.exists() or path.read_text() != text:
             (night.folder / "steps.jsonl").unlink(missing_ok=True)

@@ -37,7 +37,8 @@ class Settings(BaseSettings):
         description="Name the shop's state is kept under; by default made from source and data folder.",
     )
     sources: Path | None = Field(
-        None, description="Folder of the installation's own mapped sources, searched beside include/sources; it may lie outside the checkout."
+        None,
+        description="Folder of the installation's own mapped sources, searched beside include/sources; it may lie outside the checkout.",
     )
     replace_shop: str | None = Field(
         None,
