@@ -35,7 +35,8 @@ def read_release(path: Path) -> Release:
         rows = connection.execute("SELECT as_of, release_id, shop, source FROM main.release").fetchall()
     if len(rows) != 1:
         raise duckdb.InvalidInputException(f"{path.name} holds {len(rows)} rows in table release instead of one")
-    return Release(*rows[0], path)
+    as_of, release_id, shop, source = rows[0]
+    return Release(as_of, release_id, shop, source, path)
 
 
 def list_releases(home: Path, shop: str | None = None) -> list[Release]:

@@ -78,8 +78,7 @@ def require_may_replace(night: Night, built: Path | None = None) -> str:
 
 def _count(night: Night, served: Release, built: Path) -> Customers:
     settings = night.settings
-    options = {"memory_limit": f"{settings.warehouse_memory_gb}GB", "threads": settings.threads}
-    with duckdb.connect(config=options) as connection:
+    with duckdb.connect(config={"memory_limit": f"{settings.warehouse_memory_gb}GB", "threads": settings.threads}) as connection:
         connection.execute("SET temp_directory = $folder", {"folder": str(night.shop_home / "tmp")})
         for name, path in (("served", served.path), ("tonight", built)):
             quoted = str(path).replace("'", "''")
@@ -124,8 +123,7 @@ def _other_shop(night: Night, served: Release, customers: Customers | None) -> G
     same = f"If it is the same shop, whose files only lie in another place now, keep its name: NIGHTSHELF_SHOP={served.shop}. "
     return GateRefused(
         problem,
-        ("" if night.settings.source == DEMO else same)
-        + f"If the other shop is to go, confirm it: NIGHTSHELF_REPLACE_SHOP={served.shop}."
+        ("" if night.settings.source == DEMO else same) + f"If the other shop is to go, confirm it: NIGHTSHELF_REPLACE_SHOP={served.shop}."
         f" To serve both, give each its own NIGHTSHELF_HOME. Until then {served.release_id} stays.",
     )
 
