@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from include.errors import BadSetting, NightOvertaken
+from include.masking import mask_emails
 from include.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ class Night(BaseModel):
             yield notes
             line["status"] = "done"
         except BaseException as error:
-            line["problem"] = getattr(error, "problem", f"{type(error).__name__}: {error}")
+            line["problem"] = getattr(error, "problem", mask_emails(f"{type(error).__name__}: {error}"))
             line["next_step"] = getattr(error, "next_step", "Read the task's log, mend the cause and run the night again.")
             raise
         finally:

@@ -157,7 +157,9 @@ def test_a_night_that_may_not_be_published_is_not_opened(home: Path) -> None:
     """The demo after a real shop: refused before any work is done, unless it is confirmed or a dry run."""
     (home / "serving").mkdir(parents=True)
     with duckdb.connect(str(home / "serving" / "nightshelf.duckdb")) as served:
-        served.execute("CREATE TABLE release AS SELECT TIMESTAMP '2026-02-01' AS as_of, 'r' AS release_id, 'tea' AS shop, 'files' AS source")
+        served.execute(
+            "CREATE TABLE release AS SELECT TIMESTAMP '2026-02-01' AS as_of, 'r' AS release_id, 'tea' AS shop, 'files' AS source"
+        )
         served.execute("CREATE TABLE recommendations AS SELECT 'c' || i AS customer_id, 1 AS rank FROM range(60) t(i)")
     runs = [
         (None, {"as_of": "2026-03-01"}),

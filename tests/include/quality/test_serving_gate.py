@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 
@@ -271,3 +272,15 @@ def test_the_loss_is_of_what_is_served(night: Night, shop_night: OpenNight) -> N
     serve(later.releases / f"{later.key}-0123abcd.duckdb", night.serving)
     assert kept in said()
     assert said(shop="tea") == ""
+
+
+def test_a_customer_whose_id_is_an_address_is_not_shown(night: Night, caplog: pytest.LogCaptureFixture) -> None:
+    plant(night, "UPDATE serving.recommendations SET customer_id = customer_id || '@example.org' WHERE customer_id IN ('c3', 'c4')")
+    with caplog.at_level(logging.WARNING), pytest.raises(GateRefused):
+        check(night, "serving")
+    assert failed(night, "serving")["recommendations.customers_known"] == "stop"
+    shown = "customer_id='#" + hashlib.sha256(b"c3@example.org").hexdigest()[:8] + "'"
+    assert shown in caplog.text and "c3@" not in caplog.text
+    written = [path for folder in (night.folder, night.home / "docs") for path in folder.rglob("*") if path.is_file()]
+    assert {"serving_offenders.json", "index.html"} <= {path.name for path in written}
+    assert [path for path in written if b"@example.org" in path.read_bytes()] == []
