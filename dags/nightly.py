@@ -16,6 +16,7 @@ asset `nightshelf://release` is updated by every published release, so other DAG
 **When it fails.** The last line of the failed task's log names the task, the cause and the next step, and so does the
 report. A refused gate fails at once; what may pass by itself (a full disk, a file in use) is tried once more. After
 mending the cause, clear the failed task, or trigger the night again: the same night run twice gives the same tables.
+A night of another shop than the one being served is refused when it is opened, unless `replace_shop` names that shop.
 
 **One at a time.** The pool `warehouse` has one slot: collecting, dbt, the gates and publishing open the warehouse file
 one after another. Nights queue behind each other.
