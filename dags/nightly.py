@@ -16,6 +16,7 @@ asset `nightshelf://release` is updated by every published release, so other DAG
 **When it fails.** The last line of the failed task's log names the task, the cause and the next step, and so does the
 report. A refused gate fails at once; what may pass by itself (a full disk, a file in use) is tried once more. After
 mending the cause, clear the failed task, or trigger the night again: the same night run twice gives the same tables.
+A night of another shop than the one being served is refused when it is opened, unless `replace_shop` names that shop.
 
 **One at a time.** The pool `warehouse` has one slot: collecting, dbt, the gates and publishing open the warehouse file
 one after another. Nights queue behind each other.
@@ -122,14 +123,21 @@ with DAG(
 
     @setup
     def open_night() -> str:
-        """Settle the moment and the settings of this night; every later task gets the night's folder."""
+        """Settle the moment and the settings of this night; every later task gets the night's folder.
+
+        A shop that may not take the place of the one being served is refused here, before hours of work.
+        """
+        from include.publish import require_may_replace
+
         context = get_current_context()
         chosen: dict[str, Any] = dict(context["params"])
         if refused := NOT_PER_RUN & chosen.keys():
             raise BadSetting(f"{', '.join(sorted(refused))} cannot be set for one run", "Set it in the installation's environment.")
         text, run = chosen.pop("as_of"), context["dag_run"]
         as_of = parse_as_of(text) if text else run.data_interval_end or run.run_after
-        return str(Night.open(load_settings(**chosen), as_of).folder)
+        settings = load_settings(**chosen)
+        require_may_replace(Night(settings=settings, as_of=as_of))
+        return str(Night.open(settings, as_of).folder)
 
     @task
     def land(folder: str) -> None:

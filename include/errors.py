@@ -1,8 +1,12 @@
 """The errors a night can end with. Each says what happened and what to do next."""
 
+from include.masking import mask_emails
+
 
 class NightError(Exception):
     """A night cannot go on, and trying again without a change would fail the same way.
+
+    E-mail addresses that a message quotes are masked.
 
     Args:
         problem: what is wrong, naming file, row, column or field where there is one.
@@ -10,9 +14,9 @@ class NightError(Exception):
     """
 
     def __init__(self, problem: str, next_step: str) -> None:
-        super().__init__(f"{problem}\n  Next: {next_step}")
-        self.problem = problem
-        self.next_step = next_step
+        self.problem = mask_emails(problem)
+        self.next_step = mask_emails(next_step)
+        super().__init__(f"{self.problem}\n  Next: {self.next_step}")
 
 
 class BadSetting(NightError):

@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from include.errors import BadSetting, NightOvertaken
+from include.masking import mask_emails
 from include.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,11 @@ class Night(BaseModel):
 
     settings: Settings
     as_of: datetime
+
+    @field_validator("as_of")
+    @classmethod
+    def _whole_seconds_of_utc(cls, as_of: datetime) -> datetime:
+        return as_of.astimezone(UTC).replace(microsecond=0)
 
     # ---- names -----------------------------------------------------------------------------------------------------
     @property
@@ -125,7 +131,7 @@ class Night(BaseModel):
         What the steps of an earlier try noted down stays, so that a night can go on from the step that failed; with other
         settings it is another night, and begins with an empty page.
         """
-        night = cls(settings=settings, as_of=as_of.astimezone(UTC).replace(microsecond=0))
+        night = cls(settings=settings, as_of=as_of)
         text, path = night.model_dump_json(indent=2), night.folder / "night.json"
         if not path.exists() or path.read_text() != text:
             (night.folder / "steps.jsonl").unlink(missing_ok=True)
@@ -162,7 +168,7 @@ class Night(BaseModel):
             yield notes
             line["status"] = "done"
         except BaseException as error:
-            line["problem"] = getattr(error, "problem", f"{type(error).__name__}: {error}")
+            line["problem"] = getattr(error, "problem", mask_emails(f"{type(error).__name__}: {error}"))
             line["next_step"] = getattr(error, "next_step", "Read the task's log, mend the cause and run the night again.")
             raise
         finally:

@@ -14,6 +14,7 @@ from include.settings import CHECKOUT
 # Settings that say where and how fast, not what: two nights that differ in them alone make the same release.
 _WITHOUT_EFFECT = {
     "home", "data", "threads", "warehouse_memory_gb", "score_chunk_rows", "publish", "keep_releases", "tracking_uri",
+    "replace_shop",
 }  # fmt: skip
 
 

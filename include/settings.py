@@ -34,10 +34,11 @@ class Settings(BaseSettings):
     shop: str | None = Field(
         None,
         pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$",
-        description="Name the shop's state is kept under; by default made from source and data folder.",
+        description="Name the shop's state is kept under; by default made from source and data folder, so another folder is another shop.",
     )
     sources: Path | None = Field(
-        None, description="Folder of the installation's own mapped sources, searched beside include/sources, inside the checkout or not."
+        None,
+        description="Folder of the installation's own mapped sources, searched beside include/sources; it may lie outside the checkout.",
     )
     replace_shop: str | None = Field(
         None,
@@ -80,7 +81,10 @@ class Settings(BaseSettings):
     freshness_days: float = Field(3, gt=0, le=3650, description="Age of the newest fact at which the raw gate warns, days.")
     trailing_nights: int = Field(7, ge=1, le=365, description="Earlier nights that row counts and shares are compared with.")
     max_customers_lost: float = Field(
-        0.5, ge=0, le=1, description="Share of yesterday's customers that may be without a list before the serving gate stops the night."
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the customers being served that may be left without a list before the serving gate stops the night.",
     )
 
     session_gap_minutes: int = Field(30, ge=1, le=1440, description="Inactivity that ends a session, minutes.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+import logging
 import subprocess
 import sys
 import zipfile
@@ -28,7 +30,7 @@ def read(file: Path, text: str, label: str, time: str | None = None) -> list[dic
     return [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
 
 
-def csv(folder: Path, labels: Sequence[object], name: str = "some.csv") -> Path:
+def some_csv(folder: Path, labels: Sequence[object], name: str = "some.csv") -> Path:
     file = folder / name
     file.write_text("body,mark\n" + "".join(f"text {number},{label}\n" for number, label in enumerate(labels)))
     return file
@@ -51,7 +53,7 @@ def csv(folder: Path, labels: Sequence[object], name: str = "some.csv") -> Path:
     ],
 )
 def test_labels_are_stars_or_classes(given: list[object], labels: str, ratings: list[int] | None, tmp_path: Path) -> None:
-    rows = read(csv(tmp_path, given), "body", "mark")
+    rows = read(some_csv(tmp_path, given), "body", "mark")
     names = {"n": "negative", "o": "neutral", "p": "positive"}
     assert [row["label"] for row in rows] == [names[label] for label in labels]
     assert [row["rating"] for row in rows] == (ratings or [None] * len(given))
@@ -90,6 +92,54 @@ def test_packed_files_and_other_encodings(tmp_path: Path) -> None:
         assert [row["label"] for row in rows] == ["positive", "negative", "positive"], name
 
 
+INCHES = (
+    "I'm 5'4\", 115 lbs, and it fits",
+    'A 27", a 28", and "one size", all too wide',
+    'First line, 5\'2"\n\nsecond line: "never again", she said',
+    'ends with an inch mark: 12"',
+    '"quoted whole, with commas"',
+    "plain, without any quote",
+    "no comma at all",
+)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_inch_marks_before_commas_and_line_breaks_come_out_exactly(line_end: str, tmp_path: Path) -> None:
+    """As in a public file of clothing reviews: most texts need no quotes, some hold doubled ones before commas, some run over lines."""
+    written = [
+        (number, 20 + number % 60, f"{INCHES[(number * 5) % 7 if number > 1500 else 6]} {number}", number % 5 + 1) for number in range(4000)
+    ]
+    file = tmp_path / "clothing.csv"
+    with file.open("w", newline="") as out:
+        writer = csv.writer(out, lineterminator=line_end)
+        writer.writerow(["", "Age", "Review Text", "Rating"])
+        writer.writerows(written)
+    rows = read(file, "Review Text", "Rating")
+    assert [(row["text"], row["rating"]) for row in rows] == [(text, rating) for _, _, text, rating in written]
+
+
+def test_broken_rows_are_left_out_alone_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sound = [f'"{number} is 5\'4"", I think",{number % 2}\n' for number in range(100)]
+    sound[50] = '"never closed, with 12"" and 5 anna@example.org,1\n'
+    sound[60] = "one, two, three,1\n"
+    sound[70] = ",1\n"
+    file = tmp_path / "some.csv"
+    file.write_text("body,mark\n" + "".join(sound))
+    with caplog.at_level(logging.INFO):
+        rows = read(file, "body", "mark")
+    assert [row["text"] for row in rows] == [f"{number} is 5'4\", I think" for number in range(100) if number not in (50, 60, 70)]
+    assert "some.csv: 2 of 100 rows are broken, the first of them is row 51: malformed line: " in caplog.text
+    assert "some.csv: 100 rows read, 97 of them with a text and a label" in caplog.text and "anna" not in caplog.text
+    caplog.clear()
+    lines = [json.dumps({"body": f"text {number}", "mark": number % 2}) + "\n" for number in range(9)]
+    file.with_suffix(".jsonl").write_text("".join([*lines[:5], '{"body": "cut of\n', *lines[5:]]))
+    assert len(read(file.with_suffix(".jsonl"), "body", "mark")) == 9
+    assert "some.jsonl: 1 of 10 rows are broken, the first of them is row 6: malformed line: not JSON" in caplog.text
+    file.write_text("body,mark\n" + "a,b,c,1\n" * 6 + "text,1\n" * 5)
+    with pytest.raises(UnreadableReviews, match=r"some\.csv cannot be read: 6 of 11 rows are broken, the first of them is row 1: "):
+        read(file, "body", "mark")
+
+
 @pytest.mark.parametrize("moment", ["unix", "milliseconds", "iso", "american"])
 def test_the_last_fifth_by_time_is_held_out(moment: str, tmp_path: Path) -> None:
     written = {
@@ -112,10 +162,10 @@ def test_the_last_fifth_by_time_is_held_out(moment: str, tmp_path: Path) -> None
 
 def test_without_a_time_a_hash_of_the_text_holds_out_a_fifth_whatever_the_order(tmp_path: Path) -> None:
     marks = [number % 2 for number in range(2000)]
-    rows = read(csv(tmp_path, marks), "body", "mark")
+    rows = read(some_csv(tmp_path, marks), "body", "mark")
     split = {row["text"]: row["split"] for row in rows}
     assert 340 < sum(part == "test" for part in split.values()) < 460 and 140 < sum(part == "validation" for part in split.values()) < 260
-    fewer = read(csv(tmp_path, marks[:1000], "fewer.csv"), "body", "mark")
+    fewer = read(some_csv(tmp_path, marks[:1000], "fewer.csv"), "body", "mark")
     assert all(split[row["text"]] == row["split"] for row in fewer)
 
 

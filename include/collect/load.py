@@ -50,7 +50,7 @@ def load(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, 
     Raises:
         RowsLost: the rows do not add up.
     """
-    rows_read, rows_quarantined = con.execute("SELECT count(*), count(_refused) FROM staged").fetchone() or (0, 0)
+    rows_read, rows_quarantined = con.execute("SELECT count(*), count(*) FILTER (_is_refused) FROM staged").fetchone() or (0, 0)
     _write_remarks(con, table, file_id, name, as_of)
     collected = f"TIMESTAMP '{as_of - timedelta(microseconds=1)}'"  # the night itself sees what is before its moment
     _find_touched(con, table)
@@ -71,7 +71,7 @@ def load(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, 
 def _write_remarks(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, as_of: datetime) -> None:
     con.execute(
         """INSERT INTO collect.quarantine SELECT ?, ?, coalesce(path, ?), row_number, problem.column_name, problem.value, problem.reason, ?
-        FROM (SELECT _refused.path, _refused.row_number, unnest(_refused.problems) AS problem FROM staged WHERE _refused IS NOT NULL)
+        FROM (SELECT _remark.path, _remark.row_number, unnest(_remark.problems) AS problem FROM staged WHERE _is_refused)
         ORDER BY row_number, problem.column_name""",
         [file_id, table.name, name, as_of],
     )
@@ -80,8 +80,8 @@ def _write_remarks(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, n
         SELECT ?, ?, coalesce(path, ?) AS path, problem.column_name, problem.reason, count(*), min(row_number),
             arg_min(problem.value, row_number), ?
         FROM (
-            SELECT _noted.path, _noted.row_number, unnest(_noted.problems) AS problem FROM staged
-            WHERE _noted IS NOT NULL AND _refused IS NULL)
+            SELECT _remark.path, _remark.row_number, unnest(_remark.problems) AS problem FROM staged
+            WHERE _remark IS NOT NULL AND NOT _is_refused)
         GROUP BY path, problem.column_name, problem.reason ORDER BY ALL""",
         [file_id, table.name, name, as_of],
     )
@@ -107,9 +107,9 @@ def _find_touched(con: duckdb.DuckDBPyConnection, table: Table) -> None:
         f"""
         CREATE OR REPLACE TEMP TABLE touched AS
         SELECT {key}, bool_or(_known) AS _known FROM (
-            SELECT {key}, false AS _known FROM staged WHERE _refused IS NULL GROUP BY ALL HAVING count(*) > 1
+            SELECT {key}, false AS _known FROM staged WHERE NOT _is_refused GROUP BY ALL HAVING count(*) > 1
             UNION ALL
-            SELECT {key}, true FROM raw.{table.name} SEMI JOIN (SELECT {key} FROM staged WHERE _refused IS NULL) USING ({key})
+            SELECT {key}, true FROM raw.{table.name} SEMI JOIN (SELECT {key} FROM staged WHERE NOT _is_refused) USING ({key})
         ) GROUP BY ALL"""
     )
 
@@ -134,7 +134,7 @@ def _insert_new(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, any_
     only = f"ANTI JOIN touched USING ({_key(table)})" if any_touched else ""
     inserted = con.execute(
         f"""INSERT INTO raw.{table.name} ({_columns(table)}, _file_id, _row, _valid_from, _superseded_at)
-        SELECT {_columns(table)}, {file_id}, _row, {_own_time(table)}, NULL FROM staged {only} WHERE _refused IS NULL""",
+        SELECT {_columns(table)}, {file_id}, _row, {_own_time(table)}, NULL FROM staged {only} WHERE NOT _is_refused""",
     ).fetchone()
     return int(inserted[0]) if inserted else 0
 
@@ -164,7 +164,7 @@ def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int,
             SELECT NULL, {_key(table, "staged.")}, {file_id}, _row, CASE WHEN {returned} THEN {collected}
                 ELSE coalesce(updated_at, deleted_at, CASE WHEN _known THEN {collected} ELSE {own_time} END) END,
                 NULL, hash({columns}), false, _known
-            FROM staged JOIN touched USING ({key}) WHERE _refused IS NULL
+            FROM staged JOIN touched USING ({key}) WHERE NOT _is_refused
         ),
         compared AS (
             SELECT *, row_number() OVER w AS _place, count(_at) OVER w AS _known_before,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import duckdb
 
 from include.collect.contract import Contract
-from include.collect.rules import EMAIL
+from include.masking import mask_emails
 
 SHOWN = 3  # ids shown of each column
 
@@ -45,7 +45,9 @@ class Reference:
 
     @property
     def told(self) -> str:
-        """In one line: how many find nothing, examples, and the likely cause."""
+        """In one line: how many find nothing, examples, and the likely cause; empty where each finds its row."""
+        if not self.unmatched:
+            return ""
         shown = ", ".join(f"{found!r} (there is {known!r})" if known else repr(found) for found, known in self.ids)
         cause = f"; likely cause: {', '.join(self.causes)}" if self.causes else ""
         return f"{self.unmatched:,} of {self.rows:,} find nothing in {self.parent}, such as {shown}{cause}"
@@ -93,10 +95,8 @@ def _reference(con: duckdb.DuckDBPyConnection, table: str, column: str, parent: 
     )
     misspelt, *counted = con.execute(f"SELECT coalesce(sum(rows), 0)::BIGINT, {differ} FROM spelt").fetchone() or (0,)
     causes = [name for count, name in sorted(zip(counted, _SPELLINGS, strict=True), reverse=True) if count]
-    ids = con.execute(
-        f"""SELECT regexp_replace(id, '{EMAIL}', '[email]', 'g'), regexp_replace(known, '{EMAIL}', '[email]', 'g')
-        FROM unmatched LEFT JOIN spelt USING (id) ORDER BY known IS NULL, id LIMIT {SHOWN}"""
-    ).fetchall()
+    ids = con.execute(f"SELECT id, known FROM unmatched LEFT JOIN spelt USING (id) ORDER BY known IS NULL, id LIMIT {SHOWN}").fetchall()
+    ids = [(mask_emails(wanted), known and mask_emails(known)) for wanted, known in ids]
     return [Reference(_name(table), column, _name(parent), parent_column, rows, unmatched, misspelt, ids, causes)]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import duckdb
 
+from include.masking import mask_emails
+
 FILES = 5  # named at most of those refused whole
-EMAIL = re.compile(r"[^\s@,;:<>\"']+@[^\s@,;:<>\"']+")
 
 
 def refusals(con: duckdb.DuckDBPyConnection, tables: list[str], every_file: bool) -> list[str]:
@@ -38,7 +37,7 @@ def refusals(con: duckdb.DuckDBPyConnection, tables: list[str], every_file: bool
         ).fetchone() or (0, None)
         if first:
             path, number, column, value, reason = first
-            told_value = "" if value is None else f" {EMAIL.sub('[email]', value)!r}"
+            told_value = "" if value is None else f" {mask_emails(value)!r}"
             place = f"{path}, row {number}" + (f", {column}{told_value}" if column else "")
             lines.append(f"{rows:,} refused {'row' if rows == 1 else 'rows'} of {table}, the first {place}: {reason}")
     return lines

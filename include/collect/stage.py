@@ -15,11 +15,11 @@ VALUE_CHARACTERS = 200  # of a refused or noted value that are kept
 
 
 def stage(con: duckdb.DuckDBPyConnection, table: Table, relation: Relation, latest: datetime) -> list[str]:
-    """Read a file into temp table `staged`: _row, the contract's columns typed, _refused and _noted.
+    """Read a file into temp table `staged`: _row, the contract's columns typed, _is_refused and _remark.
 
-    _refused is NULL for a sound row, else a struct: path, row_number, and the list of problems (column_name, value, reason). _noted is
-    NULL where every value was taken as it was written, else a struct of the same shape. No value of a personal column and no e-mail
-    address stands in either.
+    _remark is NULL for a row that was taken as it was written, else a struct: path, row_number, and the list of problems (column_name,
+    value, reason): why the row is refused, or what of it was taken otherwise. No value of a personal column and no e-mail address
+    stands in it.
 
     Args:
         con: an open warehouse, outside a transaction.
@@ -83,10 +83,11 @@ def _staging_sql(table: Table, relation: Relation, latest: datetime) -> str:
         given AS (SELECT *, {", ".join(given)} FROM written),
         parsed AS (SELECT *, {", ".join(parsed)} FROM given),
         typed AS (SELECT *, {", ".join(values + absent)} FROM parsed)
-        SELECT _row, {columns}, CASE WHEN _malformed IS NOT NULL OR {_any(problems)} THEN struct_pack({origin},
-            problems := CASE WHEN _malformed IS NOT NULL THEN {malformed} ELSE {_entries(problems)} END) END AS _refused,
-            CASE WHEN _malformed IS NULL AND ({_any(notes)}) THEN struct_pack({origin}, problems := {_entries(notes)}) END AS _noted
-        FROM typed"""
+        SELECT _row, {columns}, _is_refused, CASE WHEN _is_refused OR {_any(notes)} THEN struct_pack({origin}, problems := CASE
+            WHEN _malformed IS NOT NULL THEN {malformed}
+            WHEN _is_refused THEN {_entries(problems)}
+            ELSE {_entries(notes)} END) END AS _remark
+        FROM (SELECT *, _malformed IS NOT NULL OR {_any(problems)} AS _is_refused FROM typed)"""
 
 
 def _any(columns: list[tuple[Cell, list[Rule]]]) -> str:

@@ -2,5 +2,14 @@
 
 from include.publish.publish import publish
 from include.publish.releases import Release, current_release, latest_release_before, list_releases
+from include.publish.replacing import replaced_release, require_may_replace
 
-__all__ = ["Release", "current_release", "latest_release_before", "list_releases", "publish"]
+__all__ = [
+    "Release",
+    "current_release",
+    "latest_release_before",
+    "list_releases",
+    "publish",
+    "replaced_release",
+    "require_may_replace",
+]

@@ -12,6 +12,7 @@ import duckdb
 from include.errors import NightError
 from include.night import Night
 from include.publish.releases import current_release, list_releases, read_release, serve, sync
+from include.publish.replacing import replaced_release, require_may_replace
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,12 @@ def publish(night: Night) -> None:
 
     The file is built beside its target under a private name, checked, forced to disk and renamed. Then it becomes the
     current release, unless a later night of the same shop is already being served (a backfill does not turn back the
-    clock) or the settings ask for a dry run, which leaves the built file in the night's folder.
+    clock) or the settings ask for a dry run, which leaves the built file in the night's folder. What is served may have changed
+    since the night was opened, so it is asked again whether this night may take its place.
 
     Raises:
-        NightError: a table is missing, a gate has not passed, or the disk is full; the current release stays.
+        NightError: a table is missing, a gate has not passed, the release may not take the place of the one being served, or the
+            disk is full; the current release stays.
     """
     with night.step("publish") as notes:
         night.releases.mkdir(parents=True, exist_ok=True)
@@ -56,20 +59,21 @@ def publish(night: Night) -> None:
         try:
             notes["rows"] = _build(night, building)
             release = read_release(building)
+            told = require_may_replace(night, building)
             sync(building)
             if not night.settings.publish:
                 os.replace(building, night.folder / "dry_run.duckdb")
-                notes["outcome"] = "dry run: built and checked, not published"
+                notes["outcome"] = "dry run: built and checked, not published" + (f"; {told}" if told else "")
                 return
             target = night.releases / f"{release.release_id}.duckdb"
             os.replace(building, target)
             sync(night.releases)
             current = current_release(night.home)
-            if current and current.shop == release.shop and current.as_of > release.as_of:
+            if current and replaced_release(night) is None:
                 notes["outcome"] = f"kept beside the later release {current.release_id}, which stays the current one"
             else:
                 serve(target, night.serving)
-                notes["outcome"] = "published"
+                notes["outcome"] = f"published {told}".rstrip()
             notes["release_id"] = release.release_id
             notes["removed"] = _retire(night)
         except (OSError, duckdb.Error) as error:

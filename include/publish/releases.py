@@ -21,6 +21,7 @@ class Release:
     as_of: datetime
     release_id: str
     shop: str
+    source: str = field(compare=False)
     path: Path = field(compare=False)
 
 
@@ -31,11 +32,11 @@ def read_release(path: Path) -> Release:
         duckdb.Error: the file is no release.
     """
     with duckdb.connect(str(path), read_only=True) as connection:
-        rows = connection.execute("SELECT as_of, release_id, shop FROM main.release").fetchall()
+        rows = connection.execute("SELECT as_of, release_id, shop, source FROM main.release").fetchall()
     if len(rows) != 1:
         raise duckdb.InvalidInputException(f"{path.name} holds {len(rows)} rows in table release instead of one")
-    as_of, release_id, shop = rows[0]
-    return Release(as_of, release_id, shop, path)
+    as_of, release_id, shop, source = rows[0]
+    return Release(as_of, release_id, shop, source, path)
 
 
 def list_releases(home: Path, shop: str | None = None) -> list[Release]:

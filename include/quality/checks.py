@@ -140,9 +140,9 @@ class Figures:
         low: float | None = None,
         high: float | None = None,
         offenders: str | None = None,
-        told: str = "",
+        note: str = "",
     ) -> None:
-        """The figure `value` lies in [low, high]; `offenders` is a SELECT that shows what lies behind it, `told` says more in words."""
+        """The figure `value` lies in [low, high]; `offenders` is a SELECT that shows what lies behind it, `note` says more of it."""
         self.connection.execute("INSERT INTO gate.figures VALUES (?, ?, ?, ?, ?)", [table, name, value, low, high])
         condition = f"table_name = {quoted(table)} AND figure = {quoted(name)} AND (NOT isfinite(value) OR value < low OR value > high)"
         expectation = ExpectNoOffendingRows(
@@ -151,7 +151,7 @@ class Figures:
             meta={"check": name, "table": table},
         )
         bounds = " and ".join(f"{word} {bound:.6g}" for word, bound in (("at least", low), ("at most", high)) if bound is not None)
-        observed = "not known yet" if value is None else f"{value:.6g} ({bounds}){told}"
+        observed = "not known yet" if value is None else f"{value:.6g} ({bounds})" + (f": {note}" if note else "")
         self.checks.append(Check(name, table, severity, expectation, offenders, observed))
 
     def suite(self) -> Suite:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from include.collect import warehouse
 from include.errors import GateRefused
+from include.masking import mask_emails, shown_value
 from include.night import Night, write_atomically
 from include.quality import project
 from include.quality.checks import Check, Suite
@@ -104,14 +105,14 @@ def _run(night: Night, gate: Gate, suites: list[Suite], connection: duckdb.DuckD
 
 def _finding(check: Check, result: dict[str, Any]) -> Finding:
     if result["error"]:
-        return Finding(check, False, f"could not be run: {result['error']}"[:300], ran=False)
+        return Finding(check, False, mask_emails(f"could not be run: {result['error']}")[:300], ran=False)
     if check.observed is not None:
         return Finding(check, result["success"], check.observed)
     return Finding(check, result["success"], result["observed"])
 
 
 def _tell(connection: duckdb.DuckDBPyConnection, gate: Gate, finding: Finding, suites: list[Suite]) -> dict[str, Any]:
-    """Log a failed check with its first offending rows; returns both for the report."""
+    """Log a failed check with its first offending rows, in which no e-mail address is shown; returns both for the report."""
     check = finding.check
     level = logging.ERROR if check.severity == "stop" else logging.WARNING
     log.log(level, "%s gate, %s: %s.%s: %s", gate, check.severity, check.table, check.name, finding.observed)
@@ -121,7 +122,8 @@ def _tell(connection: duckdb.DuckDBPyConnection, gate: Gate, finding: Finding, s
         cursor = connection.execute(f"WITH checked AS ({query}) SELECT * FROM ({check.offenders}) LIMIT {SHOWN_ROWS}")
         names = [column[0] for column in cursor.description]
         told["rows"] = [
-            {name: None if value is None else str(value)[:80] for name, value in zip(names, row, strict=True)} for row in cursor.fetchall()
+            {name: None if value is None else shown_value(str(value))[:80] for name, value in zip(names, row, strict=True)}
+            for row in cursor.fetchall()
         ]
     for row in told["rows"]:
         log.log(level, "  %s", ", ".join(f"{name}={value!r}" for name, value in row.items()))

@@ -128,18 +128,18 @@ def _references(connection: duckdb.DuckDBPyConnection, figures: Figures, night: 
     facts may arrive before their table."""
     settings = night.settings
     for reference in find_unmatched(connection, contract, "gate"):
-        name, told = f"{reference.column}_in_{reference.parent}", f": {reference.told}" if reference.unmatched else ""
+        name = f"{reference.column}_in_{reference.parent}"
         columns = ", ".join(dict.fromkeys((*contract.table(reference.table).key, reference.column)))
         lost = f"""SELECT {columns} FROM gate.{reference.table} WHERE {reference.column} NOT IN (
             SELECT {reference.parent_column} FROM gate.{reference.parent} WHERE {reference.parent_column} IS NOT NULL) ORDER BY ALL"""
-        figures.add(reference.table, name, "warn", reference.unmatched, high=0, offenders=lost, told=told)
+        figures.add(reference.table, name, "warn", reference.unmatched, high=0, offenders=lost, note=reference.told)
         if reference.unmatched:
             shares = {
                 "share_not": (reference.unmatched, settings.max_unmatched_share),
                 "share_misspelt": (reference.misspelt, settings.max_misspelt_share),
             }
             for kind, (rows, high) in shares.items():
-                figures.add(reference.table, f"{kind}_{name}", "stop", rows / reference.rows, high=high, told=told)
+                figures.add(reference.table, f"{kind}_{name}", "stop", rows / reference.rows, high=high, note=reference.told)
 
 
 def _largest_customer(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:
@@ -219,8 +219,8 @@ def _times(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night
         stamped = f"""SELECT {", ".join(table.key)}, updated_at FROM gate.{table.name}
             WHERE updated_at >= TIMESTAMP '{night.as_of_sql}' ORDER BY ALL"""
         count = _one(connection, f"SELECT count(*) FROM ({stamped})")
-        told = ": written after the night's moment; counted as they are, for no earlier version of them is known"
-        figures.add(table.name, "rows_stamped_after_as_of", "warn", count, high=0, offenders=stamped, told=told if count else "")
+        note = "written after the night's moment; counted as they are, for no earlier version of them is known"
+        figures.add(table.name, "rows_stamped_after_as_of", "warn", count, high=0, offenders=stamped, note=note if count else "")
 
 
 def _rating_drift(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:

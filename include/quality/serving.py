@@ -6,9 +6,10 @@ import duckdb
 
 from include.errors import GateRefused
 from include.night import Night
-from include.publish.releases import latest_release_before
+from include.publish.releases import Release, latest_release_before
+from include.publish.replacing import replaced_release
 from include.quality import serving_lists, serving_tables
-from include.quality.checks import Figures, Suite
+from include.quality.checks import Figures, Severity, Suite
 from include.quality.features import open_features
 from include.quality.profile import path_literal
 
@@ -105,9 +106,21 @@ def _coverage(connection: duckdb.DuckDBPyConnection, figures: Figures) -> None:
     figures.add("recommendations", "coverage_of_the_catalogue", "warn", share, low=MIN_COVERAGE)
 
 
+def _release_before(connection: duckdb.DuckDBPyConnection, night: Night) -> Release | None:
+    """The release that this night takes from the shop's customers, which may be one that was put back by hand; else the latest before it.
+
+    A night that is run again is held against the night before, as the first time, not against itself.
+    """
+    tonight = {release_id for (release_id,) in connection.execute("SELECT release_id FROM gate.release").fetchall()}
+    replaced = replaced_release(night)
+    if replaced and replaced.shop == night.shop and replaced.release_id not in tonight:
+        return replaced
+    return latest_release_before(night.home, night.shop, night.as_of)
+
+
 def _since_yesterday(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:
-    """Against the shop's latest release of an earlier moment; nothing where there is none."""
-    yesterday = latest_release_before(night.home, night.shop, night.as_of)
+    """Against the release that the shop's customers saw before; nothing where there is none. A dry run loses nobody, so it is only told."""
+    yesterday = _release_before(connection, night)
     if yesterday is None:
         return
     connection.execute(f"ATTACH {path_literal(yesterday.path)} AS yesterday (READ_ONLY)")
@@ -119,14 +132,15 @@ def _since_yesterday(connection: duckdb.DuckDBPyConnection, figures: Figures, ni
     lost = """
         SELECT DISTINCT customer_id FROM yesterday.main.recommendations
         WHERE customer_id NOT IN (SELECT customer_id FROM gate.recommendations WHERE customer_id IS NOT NULL)"""
-    share_lost = (
-        f"SELECT (SELECT count(*) FROM ({lost})) / nullif((SELECT count(DISTINCT customer_id) FROM yesterday.main.recommendations), 0)"
-    )
-    (share,) = connection.execute(share_lost).fetchall()[0]
+    counts = f"SELECT (SELECT count(*) FROM ({lost})), (SELECT count(DISTINCT customer_id) FROM yesterday.main.recommendations)"
+    gone, before = connection.execute(counts).fetchall()[0]
+    share = gone / before if before else None
     offenders = f"{lost} ORDER BY ALL"
     figures.add("recommendations", "customers_lost_since_yesterday", "warn", share, high=WARN_CUSTOMERS_LOST, offenders=offenders)
     limit = night.settings.max_customers_lost
-    figures.add("recommendations", "most_customers_kept_since_yesterday", "stop", share, high=limit, offenders=offenders)
+    note = f"{gone:,} of the {before:,} customers of release {yesterday.release_id} are gone, the limit is NIGHTSHELF_MAX_CUSTOMERS_LOST"
+    severity: Severity = "stop" if night.settings.publish else "warn"
+    figures.add("recommendations", "most_customers_kept_since_yesterday", severity, share, high=limit, offenders=offenders, note=note)
 
     (overlap,) = connection.execute(f"""
         WITH sampled AS (

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from include.masking import shown_value
 from include.night import Night
 from include.publish import latest_release_before
 
@@ -178,7 +179,10 @@ class Figures:
         )
 
     def customers(self) -> Rows:
-        """A few customers: what they did lately and what they will see. The most recently active one of each segment."""
+        """A few customers: what they did lately and what they will see. The most recently active one of each segment.
+
+        An id that is an e-mail address is shown by its hash.
+        """
         if not self._has_table("serving", "recommendations"):
             return []
         features = self.night.features
@@ -204,6 +208,7 @@ class Figures:
                 WHERE customer_id = $customer_id ORDER BY rank LIMIT 10
             """
             customer["list"] = self._rows(shown, customer_id=customer["customer_id"], products=places["products"])
+            customer["customer_id"] = shown_value(customer["customer_id"])
         return chosen
 
     def totals(self) -> Mapping[str, Any]:

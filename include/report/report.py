@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from include.masking import mask_emails
 from include.night import Night, write_atomically
 from include.publish import current_release
 from include.report import plots
@@ -21,12 +22,13 @@ def write_report(night: Night) -> Path:
     """Write reports/<shop>-<night>.html, and the same page as reports/latest.html; returns the first.
 
     It is written for nights that failed too, and then says which step failed, why, and what to do next. Everything that
-    comes from the shop is escaped; personal data is not read.
+    comes from the shop is escaped; personal data is not read, and an e-mail address that is in an id, a name of a file or a
+    text all the same is masked.
     """
     with night.step("report") as notes:
         figures = Figures(night)
         try:
-            page = _page(night, figures)
+            page = mask_emails(_page(night, figures))
         finally:
             figures.close()
         path = night.reports / f"{night.shop}-{night.key}.html"

@@ -1,7 +1,8 @@
 """A file of reviews of any shop as the feature snapshot that the nightly's sentiment reads.
 
 CSV, TSV, JSON lines, a JSON array or Parquet, also gzipped or the first such file of a zip; UTF-8, UTF-16, or else GB 18030 or
-Windows-1252. Labels are read so:
+Windows-1252. The file is read as a shop's landing files are: a row that is broken is left out alone, and counted in the log with all others
+that cannot be used. Labels are read so:
 
 * names of the classes (negative, neutral, positive and their usual short forms, in a few languages; true and false);
 * two or three different numbers: the least is negative, the greatest positive (0/1, -1/0/1, 1/2, 0/2/4);
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import gzip
+import logging
 import math
 import shutil
 import zipfile
@@ -23,6 +25,13 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+
+from include.collect.contract import Column, Table
+from include.collect.landing import LandingFile, Unreadable
+from include.collect.read import explain_failure, open_relation
+from include.masking import mask_emails
+
+log = logging.getLogger(__name__)
 
 NAMES = {
     "negative": "negative neg bad poor unhappy sad negativ negativo negativa négatif négative 差评 消极 负面 false no",
@@ -36,6 +45,7 @@ PARQUET_ENDINGS = (".parquet", ".pq")
 READABLE = (*JSON_ENDINGS, *CSV_ENDINGS, *TAB_ENDINGS, *PARQUET_ENDINGS)
 TIME_FORMATS = ["%m %d, %Y", "%B %d, %Y", "%b %d, %Y", "%d/%m/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y", "%m/%d/%Y %H:%M", "%d.%m.%Y", "%Y%m%d"]
 LEAST_DATED = 0.5
+LEAST_SOUND = 0.5
 MOST_JUDGED = 20_000
 
 
@@ -65,32 +75,7 @@ def write_snapshot(file: Path, text: str, label: str, time: str | None, folder: 
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("set enable_progress_bar = false")
-        source = _open(connection, _unpacked(file, folder))
-        columns = {name.casefold(): name for name in source.columns}
-        wanted = [part.strip() for part in text.split(",")] if text.casefold() not in columns else [text]
-        for name in (*wanted, label, *([time] if time else [])):
-            if name.casefold() not in columns:
-                raise UnreadableReviews(f"{file.name} has no column {name!r}; it has {', '.join(source.columns)}")
-        kinds = dict(zip(source.columns, source.types, strict=True))
-
-        def value(name: str) -> str:
-            column = columns[name.casefold()]
-            quoted = '"' + column.replace('"', '""') + '"'
-            return f"json_extract_string({quoted}, '$')" if str(kinds[column]) == "JSON" else f"{quoted}::varchar"
-
-        texts = ", ".join(f"nullif(trim({value(name)}), '')" for name in wanted)
-        moment = value(time) if time else "null::varchar"
-        try:
-            connection.execute(
-                f"""
-                create table given as
-                select row_number() over () as place, coalesce(concat_ws('. ', {texts}), '') as text,
-                    trim({value(label)}) as mark, {moment} as moment
-                from source
-                """
-            )
-        except duckdb.Error as error:
-            raise UnreadableReviews(f"{file.name} cannot be read: {_first_line(error)}") from None
+        rows = _read(connection, _unpacked(file, folder), file.name, text, label, time)
         connection.register("marks", _marks(connection, label))
         if time:
             _date(connection, time)
@@ -107,7 +92,9 @@ def write_snapshot(file: Path, text: str, label: str, time: str | None, folder: 
             from dated
             """
         )
-        if connection.execute("select 1 from split limit 1").fetchone() is None:
+        ((usable,),) = connection.execute("select count(*) from split").fetchall()
+        log.info("%s: %d rows read, %d of them with a text and a label", file.name, rows, usable)
+        if not usable:
             raise UnreadableReviews(f"{file.name} has no row with both a text in {text} and a label in {label}")
         share = "share" if time else "drawn"
         connection.execute(
@@ -138,25 +125,72 @@ _MOMENT = f"""
     )"""
 
 
-def _open(connection: duckdb.DuckDBPyConnection, file: Path) -> duckdb.DuckDBPyRelation:
-    """The view `source` over the file."""
+def _read(connection: duckdb.DuckDBPyConnection, file: Path, name: str, text: str, label: str, time: str | None) -> int:
+    """Make the table `given` (place, text, mark, moment) of the file's sound rows; returns the number of all, broken ones too.
+
+    Args:
+        file: in UTF-8, and in the format that its ending says.
+        name: what the user calls the file.
+        text, label, time: as write_snapshot is given them.
+    """
+    endings = {"json": JSON_ENDINGS, "parquet": PARQUET_ENDINGS, "csv": CSV_ENDINGS + TAB_ENDINGS}
+    kind = next(kind for kind, of_kind in endings.items() if file.suffix in of_kind)
+    parts = [part.strip() for part in text.split(",")]
+    asked = {_plain(column) for column in (text, *parts, label, time or label)}
+    table = Table("reviews", "", "optional", (), None, tuple(Column(column, "varchar", "text", "") for column in sorted(asked)))
     try:
-        if file.suffix in PARQUET_ENDINGS:
-            source = connection.read_parquet(str(file))
-        elif file.suffix in JSON_ENDINGS:
-            source = connection.sql(
-                "select * from read_json(?, sample_size = -1, maximum_object_size = 67108864, union_by_name = true)", params=[str(file)]
-            )
-        else:
-            options = (
-                "all_varchar = true, header = true, strict_mode = false, null_padding = true, parallel = false, max_line_size = 9999999"
-            )
-            options += ", delim = '\t'" if file.suffix in TAB_ENDINGS else ""
-            source = connection.sql(f"select * from read_csv(?, {options})", params=[str(file)])
-        source.create_view("source")
-    except (duckdb.Error, UnicodeDecodeError) as error:
-        raise UnreadableReviews(f"{file.name} cannot be read: {_first_line(error)}") from None
-    return source
+        relation = open_relation(connection, LandingFile(table, file, name, kind), file.parent)
+    except Unreadable as error:
+        raise UnreadableReviews(f"{name} cannot be read: {_first_line(error)}") from None
+    if not any(relation.names):
+        raise UnreadableReviews(f"{name} cannot be read: no row of it is sound")
+    wanted = parts if _plain(text) not in relation.names else [text]
+    for column in (*wanted, label, *([time] if time else [])):
+        if _plain(column) not in relation.names:
+            raise UnreadableReviews(f"{name} has no column {column!r}; it has {', '.join(filter(None, relation.names))}")
+    place = {column: f"c{number}::varchar" for number, column in enumerate(relation.names)}
+    texts = ", ".join(f"nullif(trim({place[_plain(column)]}), '')" for column in wanted)
+    moment = place[_plain(time)] if time else "null::varchar"
+    try:
+        connection.execute(
+            f"""
+            create table rows_read as
+            select _row as place, _malformed as malformed, coalesce(concat_ws('. ', {texts}), '') as text,
+                trim({place[_plain(label)]}) as mark, {moment} as moment
+            from ({relation.sql})
+            """,
+            relation.parameters,
+        )
+    except duckdb.Error as error:
+        try:
+            explain_failure(connection, relation)
+        except Unreadable as reason:
+            raise UnreadableReviews(f"{name}: {_first_line(reason)}") from None
+        raise UnreadableReviews(f"{name} cannot be read: {_first_line(error)}") from None
+    connection.execute("create view given as select * exclude (malformed) from rows_read where malformed is null")
+    return _count_broken(connection, name)
+
+
+def _count_broken(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Tell how many rows are broken; returns the number of all.
+
+    Raises:
+        UnreadableReviews: most of them are, so the file is not what its name says.
+    """
+    ((rows, broken, first, reason),) = connection.execute(
+        "select count(*), count(malformed), min(place) filter (malformed is not null), arg_min(malformed, place) from rows_read"
+    ).fetchall()
+    if broken:
+        told = f"{broken:,} of {rows:,} rows are broken, the first of them is row {first:,}: {mask_emails(reason)}"
+        if rows - broken < LEAST_SOUND * rows:
+            raise UnreadableReviews(f"{name} cannot be read: {told}")
+        log.warning("%s: %s; they are left out", name, told)
+    return int(rows)
+
+
+def _plain(column: str) -> str:
+    """A column's name as files' names are compared."""
+    return column.strip().lower()
 
 
 def _unpacked(file: Path, folder: Path) -> Path:

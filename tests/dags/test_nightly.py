@@ -152,6 +152,25 @@ def test_moment_of_a_night(home: Path) -> None:
     assert night["settings"]["promote_margin"] == 0.5
 
 
+@pytest.mark.timeout(180)
+def test_a_night_that_may_not_be_published_is_not_opened(home: Path) -> None:
+    """The demo after a real shop: refused before any work is done, unless it is confirmed or a dry run."""
+    (home / "serving").mkdir(parents=True)
+    with duckdb.connect(str(home / "serving" / "nightshelf.duckdb")) as served:
+        served.execute(
+            "CREATE TABLE release AS SELECT TIMESTAMP '2026-02-01' AS as_of, 'r' AS release_id, 'tea' AS shop, 'files' AS source"
+        )
+        served.execute("CREATE TABLE recommendations AS SELECT 'c' || i AS customer_id, 1 AS rank FROM range(60) t(i)")
+    runs = [
+        (None, {"as_of": "2026-03-01"}),
+        (None, {"as_of": "2026-03-02", "publish": False}),
+        (None, {"as_of": "2026-03-03", "replace_shop": "tea"}),
+    ]
+    opened = run_python(OPEN, home, json.dumps(runs))
+    assert opened["ends"] == ["failed", "success", "success"]
+    assert opened["nights"] == ["20260302T000000", "20260303T000000"]
+
+
 @pytest.mark.timeout(300)
 def test_one_whole_night_in_one_process(home: Path) -> None:
     command = [sys.executable, "-m", "include.airflow_local", "nightly", "--as-of", "2026-03-01"]

@@ -28,7 +28,7 @@ SERVING = {
     "model_metrics": "SELECT 'recommender' AS model, 'champion' AS role, 'ndcg@10' AS metric, 0.1 AS value, 'test' AS split",
     "quality_results": "SELECT 'raw' AS suite, 'orders' AS table_name, 'rows' AS expectation, true AS success, '7' AS observed,"
     " 'stop' AS severity",
-    "release": "SELECT TIMESTAMP '{as_of}' AS as_of, 'files' AS source, 'built' AS status, '{shop}' AS shop",
+    "release": "SELECT TIMESTAMP '{as_of}' AS as_of, '{source}' AS source, 'built' AS status, '{shop}' AS shop",
 }
 
 
@@ -41,7 +41,7 @@ def ready_night(open_night: Callable[..., Night]) -> Callable[..., Night]:
         with duckdb.connect(str(night.warehouse)) as warehouse:
             warehouse.execute("CREATE SCHEMA IF NOT EXISTS serving")
             for table, select in SERVING.items():
-                select = select.format(customers=customers, as_of=night.as_of_sql, shop=night.shop)
+                select = select.format(customers=customers, as_of=night.as_of_sql, shop=night.shop, source=night.settings.source)
                 release_id = f"{night.key}-0123abcd"
                 warehouse.execute(f"CREATE OR REPLACE TABLE serving.{table} AS SELECT *, '{release_id}' AS release_id FROM ({select})")
             warehouse.execute("COMMENT ON COLUMN serving.recommendations.rank IS 'Place in the list, it''s from 1.'")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 
+import duckdb
 import pytest
 from small_shop import SERVING, failed, fill_features, fill_serving, plant, publish, replant, results
 
 from include.errors import GateRefused
 from include.night import Night
+from include.publish.releases import serve
 from include.quality import check
 
 OpenNight = Callable[..., Night]
@@ -230,10 +233,54 @@ def test_how_the_lists_moved_since_yesterday(night: Night, shop_night: OpenNight
 
     replant(today, "customers", "FROM rows WHERE right(customer_id, -1)::INT >= 10")
     plant(today, "DELETE FROM serving.recommendations WHERE right(customer_id, -1)::INT < 10")
-    with pytest.raises(GateRefused, match=r"refused: recommendations\.most_customers_kept_since_yesterday: 0\.333333 \(at most 0\.3\)\n"):
+    with pytest.raises(GateRefused) as refused:
         check(today, "serving")
+    assert refused.value.problem == (
+        "The serving gate refused: recommendations.most_customers_kept_since_yesterday: 0.333333 (at most 0.3): 10 of the 30 customers of"
+        " release 20260301T000000-0123abcd are gone, the limit is NIGHTSHELF_MAX_CUSTOMERS_LOST"
+    )
+    rehearsal = shop_night("2026-03-02", max_customers_lost=0.3, publish=False)
+    check(rehearsal, "serving")
+    assert failed(rehearsal, "serving")["recommendations.most_customers_kept_since_yesterday"] == "warn", "a dry run loses nobody"
 
     night = shop_night()
     fill_serving(night)
     check(night, "serving")
     assert "recommendations.overlap_with_yesterday" not in results(night, "serving"), "a night is never compared with itself or a later one"
+
+
+def test_the_loss_is_of_what_is_served(night: Night, shop_night: OpenNight) -> None:
+    """The release that was put back by hand is what customers see; a shop that is not this one has no customers to keep."""
+    publish(night)
+    later = shop_night("2026-03-03")
+    publish(later)
+    put_back = night.releases / f"{night.key}-0123abcd.duckdb"
+    with duckdb.connect(str(put_back)) as release:
+        release.execute("UPDATE recommendations SET customer_id = 'x' || customer_id WHERE right(customer_id, -1)::INT < 3")
+    lost, kept = "3 of the 30 customers of release 20260301T000000-0123abcd are gone", "0 of the 30 customers of release 20260303T000000"
+
+    def said(**settings: str) -> str:
+        today = shop_night("2026-03-04", **settings)
+        fill_features(today)
+        fill_serving(today)
+        check(today, "serving")
+        return str(results(today, "serving").get("recommendations.most_customers_kept_since_yesterday", ("", "", ""))[1])
+
+    assert kept in said(), "nothing is served: the latest release of the shop"
+    serve(put_back, night.serving)
+    assert lost in said()
+    serve(later.releases / f"{later.key}-0123abcd.duckdb", night.serving)
+    assert kept in said()
+    assert said(shop="tea") == ""
+
+
+def test_a_customer_whose_id_is_an_address_is_not_shown(night: Night, caplog: pytest.LogCaptureFixture) -> None:
+    plant(night, "UPDATE serving.recommendations SET customer_id = customer_id || '@example.org' WHERE customer_id IN ('c3', 'c4')")
+    with caplog.at_level(logging.WARNING), pytest.raises(GateRefused):
+        check(night, "serving")
+    assert failed(night, "serving")["recommendations.customers_known"] == "stop"
+    shown = "customer_id='#" + hashlib.sha256(b"c3@example.org").hexdigest()[:8] + "'"
+    assert shown in caplog.text and "c3@" not in caplog.text
+    written = [path for folder in (night.folder, night.home / "docs") for path in folder.rglob("*") if path.is_file()]
+    assert {"serving_offenders.json", "index.html"} <= {path.name for path in written}
+    assert [path for path in written if b"@example.org" in path.read_bytes()] == []

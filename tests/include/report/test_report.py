@@ -110,6 +110,26 @@ def test_no_value_of_a_personal_column_is_in_the_page(night: Night) -> None:
     assert {"name", "email"} <= filled, "the demo shop fills them"
 
 
+def test_customers_whose_ids_are_addresses_are_shown_without_them(night: Night) -> None:
+    """Of customers, in the rows of a gate, in file names and in what a failed step says."""
+    renamed = "SELECT * REPLACE (customer_id || '@example.org' AS customer_id)"
+    for name in ("customers", "interactions"):
+        path = night.features / f"{name}.parquet"
+        duckdb.execute(f"COPY ({renamed} FROM '{path}') TO '{path}.new' (FORMAT parquet)")
+        Path(f"{path}.new").replace(path)
+    with duckdb.connect(str(night.warehouse)) as warehouse:
+        warehouse.execute("UPDATE serving.recommendations SET customer_id = customer_id || '@example.org'")
+        warehouse.execute(
+            "UPDATE collect.files SET path = 'orders/anna@example.org.csv', status = 'refused', reason = 'of bert@example.org'"
+        )
+    with pytest.raises(ValueError), night.step("publish"):
+        raise ValueError("carl@example.org stands twice")
+    text, page = page_of(night)
+    assert "example.org" not in text and "anna" not in page.words
+    assert page.words.count("Customer #") == text.count("Will see") > 1
+    assert "orders/[email]" in page.words and "of [email]" in page.words and "ValueError: [email] stands twice" in page.words
+
+
 def test_a_shop_s_words_are_only_words(night: Night) -> None:
     products = night.features / "products.parquet"
     duckdb.execute(
