@@ -6,6 +6,7 @@ import duckdb
 
 from include.collect.contract import Column, Contract, Table, load_contract
 from include.collect.references import find_unmatched
+from include.collect.visible import make_views
 from include.night import Night
 from include.publish.releases import latest_release_before
 from include.quality.checks import Figures, Suite, TableChecks
@@ -21,7 +22,7 @@ MIN_NEW_RATINGS, MIN_KNOWN_RATINGS = 50, 200
 def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
     """One suite a contract table over the rows visible at the night, and one of figures."""
     contract = load_contract()
-    _make_views(connection, night, contract)
+    make_views(connection, contract, "warehouse", "gate", night.as_of_sql)
     filled = {table.name for table in contract if _one(connection, f"SELECT count(*) FROM (SELECT 1 FROM gate.{table.name} LIMIT 1)")}
     figures = Figures(connection)
     _loaded_types(connection, figures, contract)
@@ -39,15 +40,6 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
 
 
 # ---- the contract ----------------------------------------------------------------------------------------------------
-def _make_views(connection: duckdb.DuckDBPyConnection, night: Night, contract: Contract) -> None:
-    as_of = f"TIMESTAMP '{night.as_of_sql}'"
-    for table in contract:
-        happened = f"({table.event_time} IS NULL OR {table.event_time} < {as_of}) AND " if table.event_time else ""
-        ended = " AND ".join(f"({end} IS NULL OR {end} >= {as_of})" for end in ("_superseded_at", "_gone_at", "deleted_at"))
-        visible = f"{happened}_valid_from < {as_of} AND {ended}"
-        connection.execute(f"CREATE OR REPLACE VIEW gate.{table.name} AS SELECT * FROM warehouse.raw.{table.name} WHERE {visible}")
-
-
 def _contract_suite(table: Table) -> Suite:
     checks = TableChecks(table.name, f"SELECT * FROM gate.{table.name}", table.key)
     checks.unique_key()

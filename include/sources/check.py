@@ -21,8 +21,10 @@ from typing import Any
 import duckdb
 
 from include.collect import NothingCollected, collect
-from include.collect.contract import Table, load_contract
+from include.collect.contract import Contract, Table, load_contract
 from include.collect.landing import find_files
+from include.collect.references import find_unmatched
+from include.collect.visible import make_views
 from include.collect.warehouse import connect
 from include.errors import NightError
 from include.night import Night, parse_as_of
@@ -80,6 +82,9 @@ def check(settings: Settings, as_of: datetime) -> tuple[list[str], bool]:
                 lines += found
                 if not found:
                     absent.append(f"  {table.name} ({table.need}): {COST.get(table.name, 'what depends on it will be empty')}")
+            con.execute("ATTACH ':memory:' AS tonight")
+            make_views(con, contract, "warehouse", "tonight", night.as_of_sql)
+            lines += [*_ids(con, contract, settings, obstacles), *_stamps(con, contract, night.as_of_sql)]
         finally:
             con.close()
         ignored += unread_files(night) if mapped else []
@@ -136,10 +141,54 @@ def _table(
         for example in problem["examples"]:
             value = "" if example["value"] is None else f": {example['value']!r}"
             yield f"    {example['path']}, row {example['row_number']}{value}"
+    notes = _rows(
+        con,
+        """SELECT column_name, note, sum(rows)::BIGINT AS rows, arg_min(struct_pack(path, row_number, value), file_id) AS first
+        FROM collect.notes WHERE table_name = ? GROUP BY ALL ORDER BY rows DESC, column_name, note""",
+        table.name,
+    )
+    for note in notes:
+        first = note["first"]
+        value = "" if first["value"] is None else f": {first['value']!r}"
+        place = f"{first['path']}, row {first['row_number']}{value}"
+        yield f"  {note['column_name']}: {note['note']}: {_count(note['rows'], 'row')}, first {place}"
     yield ""
     share = total["rows_quarantined"] / max(total["rows_read"], 1)
     if share > allowed:
         obstacles.append(f"{table.name}: {share:.1%} of the rows are refused, and NIGHTSHELF_MAX_QUARANTINE_SHARE lets {allowed:.1%} pass.")
+
+
+def _ids(con: duckdb.DuckDBPyConnection, contract: Contract, settings: Settings, obstacles: list[str]) -> Iterator[str]:
+    """What is told of ids that find nothing; what the raw gate would stop for joins the obstacles."""
+    lost = [reference for reference in find_unmatched(con, contract, "tonight") if reference.unmatched]
+    if lost:
+        yield "Ids that find nothing"
+        yield from (f"  {reference.table}.{reference.column}: {reference.told}" for reference in lost)
+        yield ""
+    for reference in lost:
+        where = f"{reference.table}.{reference.column}"
+        share = reference.unmatched / reference.rows
+        if share > settings.max_unmatched_share:
+            allowed = f"NIGHTSHELF_MAX_UNMATCHED_SHARE lets {settings.max_unmatched_share:.1%} pass."
+            obstacles.append(f"{where}: {share:.1%} of the ids find nothing in {reference.parent}, and {allowed}")
+        share = reference.misspelt / reference.rows
+        if share > settings.max_misspelt_share:
+            allowed = f"NIGHTSHELF_MAX_MISSPELT_SHARE lets {settings.max_misspelt_share:.1%} pass."
+            obstacles.append(
+                f"{where}: {share:.1%} of the ids would find theirs if they were spelt as in {reference.parent}, and {allowed}"
+            )
+
+
+def _stamps(con: duckdb.DuckDBPyConnection, contract: Contract, as_of: str) -> Iterator[str]:
+    """What is told of rows written after the night's moment."""
+    counts = [
+        (table.name, con.execute(f"SELECT count(*) FROM tonight.{table.name} WHERE updated_at >= ?::TIMESTAMP", [as_of]).fetchone())
+        for table in contract
+    ]
+    told = [f"  {name}: {_count(count[0], 'row')}" for name, count in counts if count and count[0]]
+    if told:
+        yield "Written (updated_at) after the night's moment; counted as they are, for no earlier version of them is known"
+        yield from (*told, "")
 
 
 def _rows(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list[dict[str, Any]]:

@@ -47,6 +47,7 @@ class Benchmark(NamedTuple):
 BENCHMARKS = [
     Benchmark("nights", "whole nights: seconds, memory, rows accounted for, accuracy beside the baseline", [*SHOPS, "second_day"]),
     Benchmark("collect", "taking ten million events, new and corrected, as Parquet, CSV and JSON lines", []),
+    Benchmark("mutations", "thousands of files drawn and broken at random: whether every record is accounted for", []),
     Benchmark("transform", "dbt over a year of ten million events, then over one more day", ["--events", "10000000"]),
     Benchmark("scoring", "lists for ten and for a hundred thousand customers: seconds, and whether memory stays flat", []),
     Benchmark("topk", "the best of a hundred thousand products for everybody, beside the bare product and implicit", []),
