@@ -5,6 +5,12 @@ with consenting as (
     where consent
 ),
 
+-- What is hidden is sold, and is no sign of taste: postage, a gift card, a deposit.
+hidden as (
+    select product_id from {{ ref('stg_products') }}
+    where is_hidden
+),
+
 weighted as (
     select
         customer_id,
@@ -19,7 +25,8 @@ of_consenting as (
     select weighted.*
     from weighted
     inner join consenting on weighted.customer_id = consenting.customer_id
-    where weighted.event_weight > 0
+    left join hidden on weighted.product_id = hidden.product_id
+    where weighted.event_weight > 0 and hidden.product_id is null
 )
 
 select * from of_consenting

@@ -8,6 +8,11 @@ with catalogue as (
     from {{ ref('products') }}
 ),
 
+hidden as (
+    select product_id from {{ ref('stg_products') }}
+    where is_hidden
+),
+
 lines as (
     select distinct
         purchases.order_id,
@@ -15,8 +20,10 @@ lines as (
     from {{ ref('purchases') }} as purchases
     inner join {{ ref('known_customers') }} as known_customers on purchases.customer_id = known_customers.customer_id
     inner join catalogue on purchases.product_id = catalogue.product_id
+    left join hidden on purchases.product_id = hidden.product_id
     where
         known_customers.consent
+        and hidden.product_id is null
         and purchases.purchased_at >= {{ minus_days(as_of(), var('basket_days')) }}
         and purchases.purchased_at < {{ as_of() }}
 ),
