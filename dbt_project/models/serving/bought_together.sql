@@ -22,7 +22,7 @@ lines as (
     inner join catalogue on purchases.product_id = catalogue.product_id
     left join hidden on purchases.product_id = hidden.product_id
     where
-        known_customers.consent
+        known_customers.trains
         and hidden.product_id is null
         and purchases.purchased_at >= {{ minus_days(as_of(), var('basket_days')) }}
         and purchases.purchased_at < {{ as_of() }}
