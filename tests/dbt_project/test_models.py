@@ -95,6 +95,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "sentiment_alerts",
         "sentiment_rules",
         "sequences",
+        "taken_variants",
         "tickets",
     }
     assert set(features.values()) == {0}

@@ -6,6 +6,7 @@ with source as (
 renamed as (
     select
         product_id,
+        parent_product_id,
 
         {{ plain_text('title') }} as title,
         {{ plain_text('description') }} as description,
