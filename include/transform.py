@@ -33,7 +33,7 @@ _VARIABLES = (
     "source", "session_gap_minutes", "event_weights", "half_life_days", "max_sequence_length", "repeatable_share", "test_days",
     "validation_days", "min_test_share", "review_test_share", "sentiment_alert_drop", "sentiment_alert_fdr",
     "sentiment_recent_days", "sentiment_half_life_days", "suspect_weight", "least_sentiment", "least_sentiment_reviews",
-    "list_length", "similar_length",
+    "list_length", "similar_length", "max_customer_share",
     "max_of_category", "max_of_brand", "own_brands", "max_of_own_brands",
 )  # fmt: skip
 

@@ -71,7 +71,8 @@ def _interactions(night: Night) -> TableChecks:
     checks.in_set("split", SPLITS)
     checks.none_where("weights_finite_and_positive", "stop", "NOT isfinite(weight) OR weight <= 0 OR NOT isfinite(event_weight)", "weight")
     checks.none_where("customers_known", "stop", "customer_id NOT IN (SELECT customer_id FROM gate.customers)")
-    checks.none_where("products_known", "stop", "product_id NOT IN (SELECT product_id FROM gate.products)")
+    shown = "SELECT product_id FROM gate.products WHERE product_id = shown_product_id"
+    checks.none_where("products_known", "stop", f"product_id NOT IN ({shown})")
     checks.none_where("before_as_of", "stop", f"occurred_at >= TIMESTAMP '{night.as_of_sql}'")
     starts = "(SELECT starts_at FROM gate.splits WHERE split = '{}')"
     leak = (
@@ -133,8 +134,10 @@ def _products() -> TableChecks:
     checks = _table("products", "product_id")
     checks.has_rows()
     checks.unique_key()
-    for column in ("product_id", "text", "is_available", "is_repeatable"):
+    for column in ("product_id", "text", "is_available", "is_repeatable", "shown_product_id"):
         checks.not_null(column)
+    shown = "SELECT product_id FROM gate.products WHERE product_id = shown_product_id"
+    checks.none_where("variants_stand_for_themselves_or_are_stood_for", "stop", f"shown_product_id NOT IN ({shown})", "shown_product_id")
     return checks
 
 

@@ -27,9 +27,20 @@ def open_lists(connection: duckdb.DuckDBPyConnection, night: Night) -> bool:
     """What each customer could be shown, and the lists one row a customer; returns whether any rule limits them.
 
     gate.shelf has the available products of each kind of customer (segment and age reached) that no rule refuses to all of them;
-    gate.barred what a customer owns or took off the lists; gate.lists tells how many products a customer could be shown.
+    gate.barred what a customer owns or took off the lists; gate.lists tells how many products a customer could be shown. Of variants
+    the one that stands for all is on the shelf and barred; gate.variants tells which that is, and gate.listed the lists by these.
     """
-    connection.execute("CREATE OR REPLACE TABLE gate.available AS SELECT product_id FROM gate.known_products WHERE is_available")
+    connection.execute("""
+        CREATE OR REPLACE TABLE gate.available AS
+        SELECT product_id FROM gate.known_products WHERE is_available AND product_id = shown_product_id""")
+    connection.execute("""
+        CREATE OR REPLACE TABLE gate.variants AS
+        SELECT product_id, shown_product_id FROM gate.known_products
+        WHERE shown_product_id IN (SELECT shown_product_id FROM gate.known_products WHERE product_id <> shown_product_id)""")
+    connection.execute("""
+        CREATE OR REPLACE VIEW gate.listed AS
+        SELECT customer_id, coalesce(v.shown_product_id, r.product_id) AS product_id
+        FROM gate.recommendations r LEFT JOIN gate.variants v USING (product_id)""")
     connection.execute(f"""
         CREATE OR REPLACE TABLE gate.shelf AS
         SELECT segment, reached_age, product_id
@@ -82,7 +93,7 @@ def _room_in_short_lists() -> str:
         SELECT l.customer_id, l.products, s.product_id
         FROM (SELECT * FROM checked WHERE is_short ORDER BY hash(customer_id), customer_id LIMIT {SAMPLED_SHORT_LISTS}) l
         JOIN gate.shelf s USING (segment, reached_age)
-        ANTI JOIN gate.recommendations shown ON shown.customer_id = l.customer_id AND shown.product_id = s.product_id
+        ANTI JOIN gate.listed shown ON shown.customer_id = l.customer_id AND shown.product_id = s.product_id
         ANTI JOIN gate.barred b ON b.customer_id = l.customer_id AND b.product_id = s.product_id
         ANTI JOIN (
             SELECT l.customer_id, r.product_id
@@ -104,6 +115,7 @@ def check_recommendations(night: Night, recommends: bool) -> TableChecks:
     _product_checks(checks, "product_id")
     checks.none_where("no_owned_product", "stop", OWNED)
     checks.none_where("nothing_the_customer_took_off", "stop", DISMISSED)
+    _variant_checks(checks, "customer_id")
     _refusal_checks(checks, "customer_id", CUSTOMERS)
     _limit_checks(checks, night, "customer_id", CUSTOMERS)
     if recommends:
@@ -142,10 +154,23 @@ def check_recommendations_by_category() -> TableChecks:
     checks.none_where("products_of_the_category", "stop", other)
     checks.none_where("no_owned_product", "stop", OWNED)
     checks.none_where("nothing_the_customer_took_off", "stop", DISMISSED)
+    _variant_checks(checks, "customer_id, category")
     _refusal_checks(checks, "customer_id", CUSTOMERS)
     _list_checks(checks, "customer_id, category", "product_id")
     _score_checks(checks, "customer_id, category")
     return checks
+
+
+def _variant_checks(checks: TableChecks, owner: str) -> None:
+    """A customer's list holds one variant of a product, and none where the customer owns one or took one off the lists."""
+    twice = (
+        f"SELECT {owner}, shown_product_id FROM checked JOIN gate.variants USING (product_id) GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL"
+    )
+    checks.no_rows("one_variant_of_a_product", "stop", twice)
+    barred = """
+        SELECT c.customer_id, c.product_id FROM checked c JOIN gate.variants v USING (product_id)
+        JOIN gate.barred b ON b.customer_id = c.customer_id AND b.product_id = v.shown_product_id ORDER BY ALL"""
+    checks.no_rows("no_variant_of_what_is_owned_or_taken_off", "stop", barred)
 
 
 def _refusal_checks(checks: TableChecks, owner: str, owners: str) -> None:

@@ -86,6 +86,7 @@ class Snapshot:
         return self.exam("validation") if before * 2 >= rows or cut is None else Exam(cut, test, None)
 
     def _read_catalogue(self) -> Catalogue:
+        """Of products that come in variants only the one that stands for all; what was done with any of them is told of that one."""
         query = """
             with judged as (
                 select product_id, mean_score as satisfaction
@@ -97,6 +98,7 @@ class Snapshot:
                 coalesce(epoch_us(least(created_at, first_seen_at)), 0) as known_at,
                 coalesce(greatest(avg(satisfaction) over () - satisfaction, 0), 0) as discontent
             from read_parquet(?) left join judged using (product_id)
+            where product_id = shown_product_id
             order by product_id
         """
         sentiment = self.folder / "product_sentiment.parquet"

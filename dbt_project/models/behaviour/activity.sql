@@ -4,10 +4,22 @@ with events as (
     select customer_id, product_id, event_type, occurred_at from {{ ref('product_events') }}
 ),
 
+-- What was done with a variant was done with the product.
+variants as (
+    select product_id, shown_product_id from {{ ref('product_variants') }}
+    where product_id <> shown_product_id
+),
+
 -- A product on two lines of one order was bought once.
 purchases as (
-    select customer_id, product_id, 'purchase' as event_type, purchased_at as occurred_at from {{ ref('purchases') }}
-    group by order_id, customer_id, product_id, purchased_at
+    select
+        purchases.customer_id,
+        coalesce(variants.shown_product_id, purchases.product_id) as product_id,
+        'purchase' as event_type,
+        purchases.purchased_at as occurred_at
+    from {{ ref('purchases') }} as purchases
+    left join variants on purchases.product_id = variants.product_id
+    group by purchases.order_id, purchases.customer_id, coalesce(variants.shown_product_id, purchases.product_id), purchases.purchased_at
 ),
 
 reviews as (
@@ -15,12 +27,22 @@ reviews as (
     where product_id is not null
 ),
 
-combined as (
+said as (
     select * from events
     union all
-    select * from purchases
-    union all
     select * from reviews
+),
+
+combined as (
+    select
+        said.customer_id,
+        coalesce(variants.shown_product_id, said.product_id) as product_id,
+        said.event_type,
+        said.occurred_at
+    from said
+    left join variants on said.product_id = variants.product_id
+    union all
+    select * from purchases
 )
 
 select * from combined

@@ -1,5 +1,5 @@
 with customers as (
-    select customer_id, consent from {{ ref('known_customers') }}
+    select customer_id, trains from {{ ref('known_customers') }}
 ),
 
 days as (
@@ -54,7 +54,7 @@ returning_customers as (
 joined as (
     select
         customers.customer_id,
-        customers.consent,
+        customers.trains,
         coalesce(seen.active_days, 0) as active_days,
         seen.last_seen_at,
         {{ days_between('seen.last_seen_at', as_of()) }} as recency_days,
@@ -68,11 +68,11 @@ joined as (
     cross join returning_customers
 ),
 
--- What a customer did who gave no consent does not choose a segment either.
+-- What a customer did who trains nothing does not choose a segment either.
 segmented as (
     select
         customer_id,
-        {{ segment_of('case when consent then active_days else 0 end', 'recency_days', 'gap_days', 'loyal_days') }} as segment,
+        {{ segment_of('case when trains then active_days else 0 end', 'recency_days', 'gap_days', 'loyal_days') }} as segment,
         active_days,
         recency_days,
         cast(frequency as bigint) as frequency,

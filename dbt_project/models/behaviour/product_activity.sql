@@ -15,12 +15,13 @@ seen as (
 -- Bought again means on another day: two orders in one evening are one decision.
 bought as (
     select
-        product_id,
-        customer_id,
-        count(distinct cast(purchased_at as date)) > 1 as bought_again
-    from {{ ref('purchases') }}
-    where customer_id is not null
-    group by product_id, customer_id
+        coalesce(variants.shown_product_id, purchases.product_id) as product_id,
+        purchases.customer_id,
+        count(distinct cast(purchases.purchased_at as date)) > 1 as bought_again
+    from {{ ref('purchases') }} as purchases
+    left join {{ ref('product_variants') }} as variants on purchases.product_id = variants.product_id
+    where purchases.customer_id is not null
+    group by coalesce(variants.shown_product_id, purchases.product_id), purchases.customer_id
 ),
 
 buyers as (

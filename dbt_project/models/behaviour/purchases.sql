@@ -4,8 +4,14 @@ with orders as (
 ),
 
 items as (
-    select order_id, line_number, product_id, coalesce(quantity, 1) as quantity, unit_price from {{ ref('stg_order_items') }}
-    where coalesce(quantity, 1) > 0
+    select
+        order_id,
+        line_number,
+        product_id,
+        coalesce(quantity, 1) - coalesce(returned_quantity, 0) as quantity,
+        unit_price
+    from {{ ref('stg_order_items') }}
+    where coalesce(quantity, 1) > coalesce(returned_quantity, 0)
 ),
 
 joined as (

@@ -1,8 +1,14 @@
 {{ config(materialized='view') }}
 
-with consenting as (
+with training as (
     select customer_id from {{ ref('known_customers') }}
-    where consent
+    where trains
+),
+
+-- What is hidden is sold, and is no sign of taste: postage, a gift card, a deposit.
+hidden as (
+    select product_id from {{ ref('stg_products') }}
+    where is_hidden
 ),
 
 weighted as (
@@ -15,11 +21,12 @@ weighted as (
     from {{ ref('activity') }}
 ),
 
-of_consenting as (
+of_training as (
     select weighted.*
     from weighted
-    inner join consenting on weighted.customer_id = consenting.customer_id
-    where weighted.event_weight > 0
+    inner join training on weighted.customer_id = training.customer_id
+    left join hidden on weighted.product_id = hidden.product_id
+    where weighted.event_weight > 0 and hidden.product_id is null
 )
 
-select * from of_consenting
+select * from of_training

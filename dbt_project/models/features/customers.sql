@@ -20,7 +20,7 @@ joined as (
     select
         known_customers.customer_id,
         customer_rfm.segment,
-        known_customers.consent,
+        known_customers.trains as consent,
         coalesce(seen.interactions, 0) as interactions,
         seen.last_seen_at,
         known_customers.registered_at,

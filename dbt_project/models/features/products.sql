@@ -13,10 +13,7 @@ catalogue as (
     select
         stg_products.*,
         ages.minimum_age as shown_from_age,
-        coalesce(stg_products.stock > 0, true)
-        and not coalesce(stg_products.is_hidden, false)
-        and coalesce(stg_products.available_until > {{ as_of() }}, true)
-        and blocked.product_id is null as is_available,
+        {{ on_sale('stg_products') }} and blocked.product_id is null as is_available,
         {{ join_texts(['title', 'category', 'brand', 'description']) }} as text
     from {{ ref('stg_products') }} as stg_products
     left join blocked on stg_products.product_id = blocked.product_id
@@ -37,9 +34,11 @@ joined as (
         {{ text_hash("coalesce(catalogue.text, '')") }} as text_hash,
         catalogue.created_at,
         product_activity.first_seen_at,
-        catalogue.shown_from_age as minimum_age
+        catalogue.shown_from_age as minimum_age,
+        coalesce(variants.shown_product_id, product_activity.product_id) as shown_product_id
     from {{ ref('product_activity') }} as product_activity
     left join catalogue on product_activity.product_id = catalogue.product_id
+    left join {{ ref('product_variants') }} as variants on product_activity.product_id = variants.product_id
 )
 
 select * from joined

@@ -4,7 +4,7 @@ suspected as (
     select distinct review_id from {{ ref('review_suspicions') }}
 ),
 
--- Who gave no consent trains no model: the review is read, its stars are not.
+-- Who gave no consent, or is no one person, trains no model: the review is read, its stars are not.
 labelled as (
     select
         masked.review_id,
@@ -13,7 +13,7 @@ labelled as (
         masked.full_text as text,
         masked.rating,
         case
-            when masked.full_text = '' or not coalesce(known_customers.consent, true) then null
+            when masked.full_text = '' or not coalesce(known_customers.trains, true) then null
             when masked.rating <= 2 then 'negative'
             when masked.rating = 3 then 'neutral'
             when masked.rating >= 4 then 'positive'

@@ -1,50 +1,18 @@
 with active as (
-    select * from {{ ref('stg_rules') }}
-    where
-        coalesce(valid_from <= {{ as_of() }}, true)
-        and coalesce(valid_until > {{ as_of() }}, true)
-        and coalesce(product_id, category, brand) is not null
-        and (kind = 'block' or value is not null)
+    select * from {{ ref('active_rules') }}
+),
+
+named as (
+    select * from {{ ref('named_rules') }}
 ),
 
 catalogue as (
     select product_id, category, brand, minimum_age from {{ ref('stg_products') }}
 ),
 
--- Two joins: a shop may name a hundred thousand products one by one, but only so many categories and brands.
-about_products as (
-    select active.*, catalogue.product_id as about_product_id
-    from active
-    inner join catalogue on active.product_id = catalogue.product_id
-    where
-        (active.category is null or {{ in_category('catalogue.category', 'active.category') }})
-        and (active.brand is null or catalogue.brand = active.brand)
-),
-
-about_groups as (
-    select active.*, catalogue.product_id as about_product_id
-    from active
-    inner join catalogue
-        on (active.category is null or {{ in_category('catalogue.category', 'active.category') }})
-        and (active.brand is null or catalogue.brand = active.brand)
-    where active.product_id is null
-),
-
-named as (
-    select * from about_products
-    union all
-    select * from about_groups
-),
-
-stated as (
-    select
-        rule_id,
-        kind,
-        about_product_id as product_id,
-        case when kind <> 'minimum_age' then segment end as segment,
-        value
-    from named
-    where kind <> 'pin'
+variants as (
+    select product_id, shown_product_id from {{ ref('product_variants') }}
+    where is_product
 ),
 
 -- A limit that names just this category or brand stands in for the setting.
@@ -90,6 +58,39 @@ by_product as (
     where minimum_age > 0
 ),
 
+of_shop as (
+    select rule_id, kind, product_id, case when kind <> 'minimum_age' then segment end as segment, value from named
+    where kind in ('limit', 'minimum_age')
+),
+
+of_one as (
+    select * from of_shop
+    union all
+    select * from by_setting
+    union all
+    select * from by_product
+),
+
+-- Variants have limits and ages in common, whichever of them a list comes to show: the highest age that is said of any.
+of_all_variants as (
+    select
+        of_one.rule_id,
+        of_one.kind,
+        coalesce(other_variants.product_id, of_one.product_id) as product_id,
+        of_one.segment,
+        max(of_one.value) as value
+    from of_one
+    left join variants on of_one.product_id = variants.product_id
+    left join variants as other_variants on variants.shown_product_id = other_variants.shown_product_id
+    group by of_one.rule_id, of_one.kind, coalesce(other_variants.product_id, of_one.product_id), of_one.segment
+),
+
+-- A block takes away the variant that it names, and no other.
+blocks as (
+    select rule_id, kind, product_id, segment, value from named
+    where kind = 'block'
+),
+
 segments as (
     select 'all' as segment
     union
@@ -99,18 +100,19 @@ segments as (
 -- One place for a product and one product for a place in each segment: a segment's own rule first, then the smaller place and id.
 pinned as (
     select
-        about_products.rule_id,
-        about_products.about_product_id as product_id,
+        named.rule_id,
+        coalesce(variants.shown_product_id, named.product_id) as product_id,
         segments.segment,
-        about_products.value,
-        case when about_products.segment is null then 2 else 1 end as turn
-    from about_products
-    inner join segments on about_products.segment is null or about_products.segment = segments.segment
-    where about_products.kind = 'pin' and about_products.value > 0
+        named.value,
+        case when named.segment is null then 2 else 1 end as turn
+    from named
+    inner join segments on named.segment is null or named.segment = segments.segment
+    left join variants on named.product_id = variants.product_id
+    where named.kind = 'pin' and named.names_product and named.value > 0
     qualify
         row_number() over (
-            partition by segments.segment, about_products.about_product_id
-            order by about_products.segment nulls last, about_products.value, about_products.rule_id
+            partition by segments.segment, coalesce(variants.shown_product_id, named.product_id)
+            order by named.segment nulls last, named.value, named.rule_id
         ) = 1
 ),
 
@@ -120,11 +122,9 @@ pins as (
 ),
 
 combined as (
-    select * from stated
+    select * from blocks
     union all
-    select * from by_setting
-    union all
-    select * from by_product
+    select * from of_all_variants
     union all
     select * from pins
 )

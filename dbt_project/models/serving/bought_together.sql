@@ -8,15 +8,27 @@ with catalogue as (
     from {{ ref('products') }}
 ),
 
+hidden as (
+    select product_id from {{ ref('stg_products') }}
+    where is_hidden
+),
+
+variants as (
+    select product_id, shown_product_id from {{ ref('product_variants') }}
+),
+
 lines as (
     select distinct
         purchases.order_id,
         catalogue.product_number
     from {{ ref('purchases') }} as purchases
     inner join {{ ref('known_customers') }} as known_customers on purchases.customer_id = known_customers.customer_id
-    inner join catalogue on purchases.product_id = catalogue.product_id
+    left join variants on purchases.product_id = variants.product_id
+    inner join catalogue on coalesce(variants.shown_product_id, purchases.product_id) = catalogue.product_id
+    left join hidden on catalogue.product_id = hidden.product_id
     where
-        known_customers.consent
+        known_customers.trains
+        and hidden.product_id is null
         and purchases.purchased_at >= {{ minus_days(as_of(), var('basket_days')) }}
         and purchases.purchased_at < {{ as_of() }}
 ),
@@ -110,8 +122,26 @@ ranked as (
         orders,
         '{{ of_night("release_id") }}' as release_id
     from scored
+),
+
+-- The page of any variant shows what goes with the product.
+of_variants as (
+    select * from ranked
+    where rank <= {{ var('similar_length') }}
+    union all
+    select
+        variants.product_id,
+        ranked.rank,
+        ranked.bought_product_id,
+        ranked.score,
+        ranked.lift,
+        ranked.orders,
+        ranked.release_id
+    from ranked
+    inner join variants on ranked.product_id = variants.shown_product_id and ranked.product_id <> variants.product_id
+    inner join catalogue on variants.product_id = catalogue.product_id
+    where ranked.rank <= {{ var('similar_length') }}
 )
 
-select * from ranked
-where rank <= {{ var('similar_length') }}
+select * from of_variants
 order by product_id, rank

@@ -19,7 +19,7 @@ released as (
         score,
         positive,
         negative,
-        example,
+        coalesce({{ plain_text('example') }}, example) as example,
         example_review_id,
         '{{ of_night("release_id") }}' as release_id
     from source

@@ -13,16 +13,21 @@ with predicted as (
 
 released as (
     select
-        customer_id,
-        rank,
-        product_id,
-        score,
-        strategy,
-        reason,
-        because_product_id,
+        predicted.customer_id,
+        predicted.rank,
+        coalesce(taken.product_id, predicted.product_id) as product_id,
+        predicted.score,
+        predicted.strategy,
+        predicted.reason,
+        predicted.because_product_id,
         '{{ of_night("release_id") }}' as release_id,
-        propensity
+        predicted.propensity
     from predicted
+    -- A pin, and what was drawn by chance, stay what they are.
+    left join {{ ref('taken_variants') }} as taken
+        on predicted.customer_id = taken.customer_id
+        and predicted.product_id = taken.shown_product_id
+        and predicted.strategy not in ('pinned', 'exploration')
 )
 
 select * from released

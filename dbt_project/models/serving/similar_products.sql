@@ -8,11 +8,27 @@ with predicted as (
     }) }}
 ),
 
+-- The page of any variant shows what is similar to the product.
+of_variants as (
+    select * from predicted
+    union all
+    select
+        variants.product_id,
+        predicted.rank,
+        predicted.similar_product_id,
+        predicted.score,
+        predicted.strategy
+    from predicted
+    inner join {{ ref('product_variants') }} as variants
+        on predicted.product_id = variants.shown_product_id and predicted.product_id <> variants.product_id
+    where variants.is_product
+),
+
 released as (
     select
         *,
         '{{ of_night("release_id") }}' as release_id
-    from predicted
+    from of_variants
 )
 
 select * from released

@@ -8,9 +8,9 @@ renamed as (
         campaign_id,
         product_id,
 
-        name,
+        {{ plain_text('name') }} as name,
         kind,
-        category,
+        {{ plain_path('category') }} as category,
 
         discount_percent,
         budget,

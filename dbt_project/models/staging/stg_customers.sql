@@ -1,5 +1,9 @@
 with source as (
-    select * from {{ source('raw', 'customers') }}
+    select
+        *,
+        {{ full_years_between('birth_date', as_of()) }} as age_by_date,
+        extract(year from {{ as_of() }}) - birth_year - 1 as age_by_year
+    from {{ source('raw', 'customers') }}
     where {{ visible_at_night('registered_at') }}
 ),
 
@@ -14,9 +18,10 @@ renamed as (
         coalesce(consent_personalisation, true) as consent_personalisation,
         consent_marketing,
 
+        -- A form's default (0001-01-01, 1900-01-01) is nobody's birthday, nor is today's: nobody is shown wine for it.
         coalesce(
-            {{ full_years_between('birth_date', as_of()) }},
-            extract(year from {{ as_of() }}) - birth_year - 1,
+            {{ possible_age('age_by_date') }},
+            {{ possible_age('age_by_year') }},
             case when is_adult then 18 end
         ) as age,
 

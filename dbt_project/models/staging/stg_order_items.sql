@@ -14,6 +14,7 @@ renamed as (
         source.product_id,
 
         source.quantity,
+        source.returned_quantity,
         source.unit_price,
 
         orders.ordered_at

@@ -1,6 +1,6 @@
 with source as (
     select * from {{ source('raw', 'orders') }}
-    where {{ visible_at_night('ordered_at') }}
+    where {{ visible_at_night('ordered_at') }} and not coalesce(is_test, false)
 ),
 
 renamed as (

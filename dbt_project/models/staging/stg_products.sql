@@ -6,11 +6,12 @@ with source as (
 renamed as (
     select
         product_id,
+        parent_product_id,
 
-        title,
-        description,
-        category,
-        brand,
+        {{ plain_text('title') }} as title,
+        {{ plain_text('description') }} as description,
+        {{ plain_path('category') }} as category,
+        {{ plain_text('brand') }} as brand,
         currency,
         image_url,
 

@@ -9,8 +9,8 @@ renamed as (
         product_id,
 
         kind,
-        category,
-        brand,
+        {{ plain_path('category') }} as category,
+        {{ plain_text('brand') }} as brand,
         segment,
 
         value,

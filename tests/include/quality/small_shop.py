@@ -48,7 +48,7 @@ FEATURES = {
     "owned": f"SELECT 'c' || c AS customer_id, 'p' || (18 + c % 2) AS product_id, {NOW} - INTERVAL 2 DAY AS first_at FROM range(30) t(c)",
     "products": f"""
         SELECT 'p' || i AS product_id, 'Product ' || i AS title, 'Tea' AS category, 'Product ' || i AS text, i <> 17 AS is_available,
-            false AS is_repeatable, {NOW} - INTERVAL 90 DAY AS created_at FROM range(20) t(i)""",
+            false AS is_repeatable, {NOW} - INTERVAL 90 DAY AS created_at, 'p' || i AS shown_product_id FROM range(20) t(i)""",
     "customers": """
         SELECT 'c' || i AS customer_id, 'occasional' AS segment, true AS consent, 10::BIGINT AS interactions, 18 AS reached_age
         FROM range(30) t(i)""",

@@ -83,7 +83,7 @@ def write_snapshot(
         from (select distinct customer_id, split from labels) l join s on s.split = l.split
         left join interactions i on i.customer_id = l.customer_id and i.occurred_at < s.starts_at
         group by all order by all""")
-    db.execute("""create table products as select p.*, first_seen_at from p
+    db.execute("""create table products as select p.*, first_seen_at, product_id as shown_product_id from p
         left join (select product_id, min(occurred_at) as first_seen_at from interactions group by all) using (product_id)
         order by product_id""")
     db.execute("""create table customers as select c.customer_id, segment, consent, coalesce(interactions, 0) as interactions,
