@@ -137,9 +137,9 @@ def _references(connection: duckdb.DuckDBPyConnection, figures: Figures, night: 
 def _largest_customer(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:
     """No customer has an outlying share of all orders or events; who has trains nothing (dbt's known_customers)."""
     for table in ("orders", "events"):
-        share = f"""SELECT max(rows) / sum(rows) FROM (
-                SELECT count(*) AS rows FROM gate.{table} WHERE customer_id IS NOT NULL GROUP BY customer_id)
-            HAVING count(*) >= {FEW_CUSTOMERS}"""
+        share = f"""SELECT max(rows) FILTER (customer_id IS NOT NULL) / sum(rows) FROM (
+                SELECT customer_id, count(*) AS rows FROM gate.{table} GROUP BY customer_id)
+            HAVING count(customer_id) >= {FEW_CUSTOMERS}"""
         largest = f"""SELECT customer_id, count(*) AS rows FROM gate.{table} WHERE customer_id IS NOT NULL
             GROUP BY customer_id ORDER BY rows DESC, customer_id LIMIT 1"""
         high = night.settings.max_customer_share
