@@ -40,6 +40,7 @@ class Evaluation:
         unit_scores: (n,) the unit's share of the deciding figure.
         baselines: (n,) scores of each baseline on the same units, by its name; the one the metrics are printed beside comes first.
         unit_metric: name of the metric whose mean over units this is, where the deciding one is no mean; '' where it is.
+        nobody: why there is nothing to judge by, for people; '' where there is. Figures of nobody are NaN, and are told nowhere.
     """
 
     split: Split
@@ -48,6 +49,7 @@ class Evaluation:
     unit_scores: np.ndarray
     baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
     unit_metric: str = ""
+    nobody: str = ""
 
 
 class NightlyModel(ABC):

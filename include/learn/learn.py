@@ -3,7 +3,7 @@
 The challenger is fitted on everything before the test days and judged on them. The champion is judged on the same days with the
 weights it was judged with on its own night: they are at least a night older and never saw these days. Who wins predicts with
 weights refitted on the full history. Champion is who predicts tonight, challenger who lost the comparison; a first model is
-champion without one.
+champion without one. Where nobody can be judged nothing speaks for the challenger, and the champion stays.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ def _challenge(night: Night, name: str, line: ModelLine, config: Any, champion: 
     by_role, difference, promoted = {"champion": evaluation}, None, True
     if reigning is not None:
         other = reigning.evaluate(night.features, "test", _cache(night))
+        promoted = False
         if len(evaluation.unit_ids):
             promoted, difference = better_or_alike(evaluation, other, night.settings.promote_margin, night.settings.seed)
             log.info(
@@ -138,7 +139,7 @@ def _challenge(night: Night, name: str, line: ModelLine, config: Any, champion: 
             "role": "champion" if promoted else "challenger",
             "saved_format": line.model.saved_format,
             "went_on_from": champion.folder.name if champion else None,
-            "metrics": {metric.name: metric.value for metric in evaluation.metrics},
+            "metrics": {metric.name: metric.value for metric in evaluation.metrics if math.isfinite(metric.value)},
         }
         (folder / "meta.json").write_text(json.dumps(meta, indent=2))
     if not promoted and champion:
@@ -177,7 +178,10 @@ def _clear(night: Night, name: str, line: ModelLine) -> None:
 
 
 def _figures(night: Night, outcome: Outcome) -> list[dict[str, Any]]:
-    """Rows of metrics_<name>, without model and time: every metric of every role, and bounds of the 95 % intervals."""
+    """Rows of metrics_<name>, without model and time: every metric of every role, and bounds of the 95 % intervals.
+
+    A figure that cannot be had is left out.
+    """
     seed = night.settings.seed
     rows: list[dict[str, Any]] = []
     for role, evaluation in outcome.by_role.items():
@@ -199,7 +203,7 @@ def _figures(night: Night, outcome: Outcome) -> list[dict[str, Any]]:
         measure = unit_metric(outcome.by_role[fresh])
         rows += _bounds(fresh, f"{measure}_over_champion_before", outcome.difference)
     split = next(iter(outcome.by_role.values())).split
-    return [row | {"split": split} for row in rows]
+    return [row | {"split": split} for row in rows if row["value"] is not None and math.isfinite(row["value"])]
 
 
 def unit_metric(evaluation: Evaluation) -> str:
@@ -214,15 +218,13 @@ def _bounds(role: str, metric: str, interval: Interval) -> Iterator[dict[str, An
 
 def _write_metrics(night: Night, name: str, outcome: Outcome) -> None:
     moment = night.as_of.replace(tzinfo=None)
-    rows = [
-        row | {"model": name, "evaluated_at": moment}
-        for row in _figures(night, outcome)
-        if row["value"] is not None and math.isfinite(row["value"])  # a figure that cannot be had is left out
-    ]
+    rows = [row | {"model": name, "evaluated_at": moment} for row in _figures(night, outcome)]
     pq.write_table(pa.Table.from_pylist(rows, schema=METRICS), night.predictions / f"metrics_{name}.parquet")
 
 
 def _headline(outcome: Outcome) -> dict[str, Any]:
-    """The deciding figure beside its baseline, for the step's notes."""
+    """The deciding figure beside its baseline, for the step's notes; or why there is none."""
     metrics = outcome.by_role["champion"].metrics
+    if outcome.by_role["champion"].nobody:
+        return {"judged": f"nobody could be judged: {outcome.by_role['champion'].nobody}"}
     return {metrics[0].name: round(metrics[0].value, 4), f"{metrics[0].name}_baseline": metrics[0].baseline_value} if metrics else {}

@@ -45,6 +45,7 @@ def judge(snapshot: Snapshot, exam: Exam, split: Split, model: Scorer, baselines
 
     The figures come for everybody, then for each segment that holds `min_validation_customers` of them, such as
     'ndcg@10.segment=loyal', and, of accuracy, for answers about products of an age: 'ndcg@10.product_age=new' counts only what was new.
+    Where nobody has an answer, nobody has a figure: what is no figure is NaN.
     """
     segments = snapshot.segments_before(customers, exam)
     answers = snapshot.labels(customers, exam)
@@ -61,7 +62,8 @@ def judge(snapshot: Snapshot, exam: Exam, split: Split, model: Scorer, baselines
     found.append(Metric("variety", model.diversity))
     found += [Metric(f"serves_popularity.segment={name}", 1.0) for name in model.popular_segments]
     ids = np.array(customers.ids.to_pylist(), dtype=object)
-    return Evaluation(split, found, ids, units["model"], {name: units[name] for name in baselines})
+    nobody = "" if len(ids) else f"from {exam.starts_at:%Y-%m-%d} on no customer took anything new that was known before"
+    return Evaluation(split, found, ids, units["model"], {name: units[name] for name in baselines}, nobody=nobody)
 
 
 def _lists(
@@ -111,7 +113,7 @@ def _groups(segments: pa.StringArray, least: int) -> Iterator[tuple[str, np.ndar
 def _figures(
     snapshot: Snapshot, model: Scorer, judged: Judged, answers: tuple[np.ndarray, np.ndarray], members: np.ndarray
 ) -> dict[str, float]:
-    """All figures of some customers' lists, the deciding one first; what nobody has a value for is NaN."""
+    """All figures of some customers' lists, the deciding one first; NaN where nobody has a value."""
     hits, products = judged.hits[members], judged.products[members]
     wanted = np.bincount(answers[0], minlength=len(judged.hits))
     place = beyond.percentiles(model.popularity, model.allowed)
@@ -121,8 +123,8 @@ def _figures(
         f"ndcg@{K}": _mean(metrics.ndcg(hits, wanted[members])),
         f"recall@{K}": _mean(metrics.recall(hits, wanted[members])),
         f"hit_rate@{K}": _mean(metrics.hit_rate(hits)),
-        f"coverage@{K}": metrics.coverage(products[products >= 0], int(model.allowed.sum())),
-        f"novelty@{K}": metrics.novelty(products[products >= 0], model.popularity),
+        f"coverage@{K}": metrics.coverage(products[products >= 0], int(model.allowed.sum())) if len(members) else np.nan,
+        f"novelty@{K}": metrics.novelty(products[products >= 0], model.popularity) if (products >= 0).any() else np.nan,
         f"diversity@{K}": _mean_known(beyond.diversity(groups)) if (snapshot.catalogue.category >= 0).any() else np.nan,
         f"miscalibration@{K}": _mean_known(judged.miscalibration[members]),
         f"popularity_bias@{K}": _mean_known(beyond.mean_of_shown(place, products) - of_answers[members]),
@@ -145,7 +147,7 @@ def _by_age(snapshot: Snapshot, exam: Exam, judged: Mapping[str, Judged], answer
 
 
 def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else 0.0
+    return float(values.mean()) if len(values) else np.nan
 
 
 def _mean_known(values: np.ndarray) -> float:

@@ -93,7 +93,8 @@ class AspectModel(NightlyModel):
         judged = [place for place, label in enumerate(reviews.labels) if label != 1 and sentences[place]]
         likes = reviews.labels[judged] == POSITIVE
         if not 0 < likes.sum() < len(likes):
-            return Evaluation(split, [], np.empty(0, dtype=object), np.empty(0))
+            nobody = "the latest rated reviews are all praise, all blame, or none"
+            return Evaluation(split, [], np.empty(0, dtype=object), np.empty(0), nobody=nobody)
         scores = self.polarity.score([sentence for place in judged for sentence in sentences[place]], cache)
         starts = np.cumsum([0, *(len(sentences[place]) for place in judged[:-1])])
         means = np.add.reduceat(scores, starts) / np.array([len(sentences[place]) for place in judged])

@@ -11,13 +11,15 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pydantic import BaseModel
 
 from include.errors import BadSetting
 from include.learn import learn
 from include.learn.compare import better_or_alike, paired_difference, relative_difference
+from include.learn.models import MODELS, ModelLine
 from include.learn.shelf import champion_before, kept_versions
 from include.night import Night
-from ml.nightly_model import Evaluation, Metric
+from ml.nightly_model import Evaluation, Metric, NightlyModel, Split
 from ml.text.sentiment import SentimentModel
 
 REVIEWS = """
@@ -157,6 +159,61 @@ def test_old_versions_go_and_champions_stay(night_with_reviews: Callable[..., Ni
 def test_an_unknown_model_is_refused(open_night: Callable[..., Night]) -> None:
     with pytest.raises(BadSetting, match="No model is named 'chrun'"):
         learn(open_night("2026-03-01", source="files"), "chrun")
+
+
+class Unjudged(NightlyModel):
+    """A model that nobody can be asked about."""
+
+    name = "unjudged"
+
+    @classmethod
+    def why_not(cls, features: Path, config: object) -> str | None:
+        return None
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:
+        metrics = [Metric("accuracy", float("nan"), "chance", float("nan")), Metric("judged", 0.0)]
+        return Evaluation(split, metrics, np.empty(0, dtype=object), np.empty(0), {"chance": np.empty(0)}, nobody="there are no customers")
+
+    def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:
+        return {}
+
+    def save(self, folder: Path) -> None:
+        pass
+
+    @classmethod
+    def load(cls, folder: Path) -> Unjudged:
+        return cls(None)
+
+
+def test_where_nobody_can_be_judged_there_is_no_figure_and_the_champion_stays(
+    night_with_reviews: Callable[..., Night], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoConfig(BaseModel):
+        pass
+
+    monkeypatch.setitem(MODELS, "unjudged", ModelLine(Unjudged, lambda settings: NoConfig(), writes=()))
+    first = night_with_reviews("2026-03-01")
+    learn(first, "unjudged")
+    assert [(row["metric"], row["value"]) for row in predictions(first)["metrics_unjudged.parquet"]] == [("judged", 0.0)]
+    assert step_notes(first)["judged"] == "nobody could be judged: there are no customers" and step_notes(first)["fitted_tonight"]
+    assert "accuracy" not in step_notes(first)
+
+    second = night_with_reviews("2026-03-02")
+    learn(second, "unjudged")
+    assert step_notes(second)["fitted_tonight"] is False
+    assert {kept.folder.name: kept.meta["role"] for kept in kept_versions(second, "unjudged")} == {
+        first.key: "champion",
+        second.key: "challenger",
+    }
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{first.home / 'mlflow' / 'mlflow.db'}")
+    run = client.get_run(step_notes(first)["tracking"])
+    assert run.data.metrics == {"champion.judged": 0.0}
 
 
 def evaluation(scores: np.ndarray, ids: np.ndarray | None = None) -> Evaluation:

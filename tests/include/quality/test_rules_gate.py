@@ -54,6 +54,14 @@ def test_a_product_that_reviews_dislike(night: Night) -> None:
     assert refused(night) == {"recommendations.no_blocked_product": "stop", "recommendations_default.no_blocked_product": "stop"}
 
 
+def test_variants_of_one_product(night: Night) -> None:
+    stands_for = "SELECT * REPLACE (CASE product_id WHEN '{}' THEN '{}' ELSE product_id END AS shown_product_id) FROM rows"
+    replant(night, "products", stands_for.format("p2", "p1"))
+    assert refused(night) == {"recommendations.one_variant_of_a_product": "stop"}
+    replant(night, "products", stands_for.format("p1", "p18"))  # which half of the customers own
+    assert refused(night) == {"recommendations.no_variant_of_what_is_owned_or_taken_off": "stop"}
+
+
 def test_a_product_above_the_age_reached(night: Night) -> None:
     rule(night, "('m', 'minimum_age', 'p15', NULL, 18)")
     check(night, "serving")
