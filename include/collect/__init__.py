@@ -137,7 +137,7 @@ def _take(con: duckdb.DuckDBPyConnection, file: LandingFile, as_of: datetime, la
     )
     _remember_lying(con, entry)
     con.execute("COMMIT")
-    con.execute("DROP TABLE staged")
+    con.execute("DROP VIEW staged; DROP TABLE staged_file")
     log.info(
         "%s: %d rows, %d loaded, %d duplicate, %d quarantined%s%s",
         file.name,

@@ -1,4 +1,4 @@
-"""One file read into the temp table `staged`: every record typed, judged against the contract, nothing written to the warehouse yet."""
+"""One file read into `staged`: every record typed, judged against the contract, nothing written to the warehouse yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VALUE_CHARACTERS = 200  # of a refused or noted value that are kept
 
 
 def stage(con: duckdb.DuckDBPyConnection, table: Table, relation: Relation, latest: datetime) -> list[str]:
-    """Read a file into temp table `staged`: _row, the contract's columns typed, _is_refused and _remark.
+    """Read a file into temp view `staged`: _row, the contract's columns typed, _is_refused and _remark.
 
     _remark is NULL for a row that was taken as it was written, else a struct: path, row_number, and the list of problems (column_name,
     value, reason): why the row is refused, or what of it was taken otherwise. No value of a personal column and no e-mail address
@@ -35,6 +35,9 @@ def stage(con: duckdb.DuckDBPyConnection, table: Table, relation: Relation, late
     """
     try:
         con.execute(_staging_sql(table, relation, latest), relation.parameters)
+        # Columns that the file lacks take no memory.
+        absent = (f'NULL::{column.data_type} AS "{column.name}"' for column in table.columns if column.name not in relation.names)
+        con.execute(f"CREATE OR REPLACE TEMP VIEW staged AS SELECT {', '.join(['*', *absent])} FROM staged_file")
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error:
@@ -71,19 +74,18 @@ def _staging_sql(table: Table, relation: Relation, latest: datetime) -> str:
             rules = [Rule(taken_back + f"({rule.broken})", rule.reason) if rule.reason == "missing" else rule for rule in rules]
         problems.append((cell, rules))
         notes.append((cell, notes_of(cell, latest)))
-    absent = [f'NULL::{column.data_type} AS "{column.name}"' for column in table.columns if column.name not in position]
     path, row = (f"c{position[name]}::VARCHAR" if name in position else "NULL::VARCHAR" for name in SOURCE_COLUMNS)
     origin = "path := _path, row_number := coalesce(_number, _row)"
-    columns = ", ".join(f'"{name}"' for name in table.column_names)
+    columns = "".join(f"{cell.value}, " for cell in cells)
     malformed = "[struct_pack(column_name := NULL::VARCHAR, value := NULL::VARCHAR, reason := _malformed)]"
     return f"""
-        CREATE OR REPLACE TEMP TABLE staged AS
+        CREATE OR REPLACE TEMP TABLE staged_file AS
         WITH source AS ({relation.sql}),
         written AS (SELECT _row, _malformed, {path} AS _path, TRY_CAST({row} AS BIGINT) AS _number, {", ".join(written)} FROM source),
         given AS (SELECT *, {", ".join(given)} FROM written),
         parsed AS (SELECT *, {", ".join(parsed)} FROM given),
-        typed AS (SELECT *, {", ".join(values + absent)} FROM parsed)
-        SELECT _row, {columns}, _is_refused, CASE WHEN _is_refused OR {_any(notes)} THEN struct_pack({origin}, problems := CASE
+        typed AS (SELECT *, {", ".join(values)} FROM parsed)
+        SELECT _row, {columns}_is_refused, CASE WHEN _is_refused OR {_any(notes)} THEN struct_pack({origin}, problems := CASE
             WHEN _malformed IS NOT NULL THEN {malformed}
             WHEN _is_refused THEN {_entries(problems)}
             ELSE {_entries(notes)} END) END AS _remark

@@ -12,7 +12,7 @@ One folder a table, any number of files in it; or one file a table:
 * CSV (comma, semicolon, tab or bar; a header; UTF-8), JSON lines (or one array of objects), Parquet; each gzip (.gz) or not.
 * Column names in any case and order; unknown ones are noted and left out; an empty value is a missing one.
 * Times: ISO 8601 with or without zone (UTC where there is none), a date, digits shaped like a calendar, or unix time.
-* What lies there as it did is not read again: leave files there, add new ones. A row sent again is counted as a duplicate; the same key with
+* What lies there as it did is not read again: leave files there, add new ones. A row sent again is a duplicate; the same key with
   other content is a newer version, from its updated_at on (from the night that collects it where that is missing).
 * docs/shop_data.md says how quotes, words for nothing, zero dates and rows that go away are read.
 * What breaks the contract goes to quarantine with file, row number, column, value and reason, and the rest is taken.
