@@ -115,7 +115,7 @@ def a_shop() -> dict[str, list[dict[str, Any]]]:
 def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     folder = tmp_path_factory.mktemp("values")
     data = write_shop(folder / "data", **a_shop())
-    settings = load_settings(home=folder / "home", source="files", data=data, list_length=8, threads=1, max_unmatched_share=1)
+    settings = load_settings(home=folder / "home", source="files", data=data, list_length=8, threads=1)
     night = Night.open(settings, parse_as_of("2026-03-01"))
     run(night, tuple(step for step in STEPS if step not in ("learn_sentiment", "learn_aspects")))
     return night

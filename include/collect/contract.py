@@ -52,6 +52,7 @@ class Column:
     max: float | None = None
     values: tuple[str, ...] = ()
     references: str | None = None
+    also: str | None = None
     nobody: tuple[str, ...] = ()
     levels: bool = False
 
@@ -141,7 +142,7 @@ def _column(table: str, entry: dict[str, Any]) -> Column:
     kind = "decimal" if _DECIMAL.fullmatch(data_type) else _TYPES.get(data_type)
     _demand(kind is not None, table, f"{name} has the type {data_type!r}")
     assert kind is not None
-    rules: dict[str, Any] = {rule: meta.get(rule) for rule in ("min", "max", "references")}
+    rules: dict[str, Any] = {rule: meta.get(rule) for rule in ("min", "max", "references", "also")}
     rules |= {flag: bool(meta.get(flag, False)) for flag in ("required", "personal", "future", "levels")}
     rules |= {"values": tuple(str(value).lower() for value in meta.get("values", ())), "nobody": tuple(meta.get("nobody", ()))}
     return Column(name, data_type, kind, entry.get("description", ""), **rules)

@@ -27,7 +27,7 @@ class Reference:
     """What became of the ids of one column.
 
     Attributes:
-        table, column: where the ids stand; parent, parent_column: what they name.
+        table, column: where the ids stand; parent: the table they name; known: SELECT of the ids (id) that it has.
         rows: rows with an id there; unmatched: rows whose id finds nothing; misspelt: rows of these whose id would if spelt otherwise.
         ids: up to three ids that find nothing, e-mail addresses masked; and for each what the table has instead, or None.
         causes: what the misspelt ids differ in from those of the table, most rows first.
@@ -36,7 +36,7 @@ class Reference:
     table: str
     column: str
     parent: str
-    parent_column: str
+    known: str
     rows: int
     unmatched: int
     misspelt: int
@@ -66,15 +66,17 @@ def find_unmatched(con: duckdb.DuckDBPyConnection, contract: Contract, schema: s
             if column.references:
                 parent, parent_column = column.references.split(".")
                 if con.execute(f"SELECT 1 FROM {schema}.{parent} LIMIT 1").fetchone():
-                    found += _reference(con, f"{schema}.{table.name}", column.name, f"{schema}.{parent}", parent_column)
+                    names = [parent_column, *(other.name for other in contract.table(parent).columns if other.also == parent_column)]
+                    found += _reference(con, f"{schema}.{table.name}", column.name, f"{schema}.{parent}", names)
     return found
 
 
-def _reference(con: duckdb.DuckDBPyConnection, table: str, column: str, parent: str, parent_column: str) -> list[Reference]:
+def _reference(con: duckdb.DuckDBPyConnection, table: str, column: str, parent: str, names: list[str]) -> list[Reference]:
+    known = " UNION ALL ".join(f'SELECT "{name}" AS id FROM {parent} WHERE "{name}" IS NOT NULL' for name in names)
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE unmatched AS
         SELECT id, count(*) AS rows FROM (SELECT "{column}" AS id FROM {table} WHERE "{column}" IS NOT NULL)
-        ANTI JOIN (SELECT "{parent_column}" AS id FROM {parent}) USING (id) GROUP BY ALL"""
+        ANTI JOIN ({known}) USING (id) GROUP BY ALL"""
     )
     (rows,), (unmatched,) = con.execute(
         f"""SELECT count("{column}") FROM {table} UNION ALL SELECT coalesce(sum(rows), 0)::BIGINT FROM unmatched"""
@@ -82,11 +84,11 @@ def _reference(con: duckdb.DuckDBPyConnection, table: str, column: str, parent: 
     if not rows:
         return []
     if not unmatched:
-        return [Reference(_name(table), column, _name(parent), parent_column, rows, 0, 0, [], [])]
+        return [Reference(_name(table), column, _name(parent), known, rows, 0, 0, [], [])]
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE spelt AS
         WITH wanted AS (SELECT id, rows, {_plain("id")} AS plain FROM unmatched),
-        known AS (SELECT {_plain(f'"{parent_column}"')} AS plain, min("{parent_column}") AS known FROM {parent} GROUP BY ALL)
+        known AS (SELECT {_plain("id")} AS plain, min(id) AS known FROM ({known}) GROUP BY ALL)
         SELECT id, rows, known FROM wanted JOIN known USING (plain)"""
     )
     # A spelling is a cause where the ids would still differ if all the others were taken away.
@@ -97,7 +99,7 @@ def _reference(con: duckdb.DuckDBPyConnection, table: str, column: str, parent: 
     causes = [name for count, name in sorted(zip(counted, _SPELLINGS, strict=True), reverse=True) if count]
     ids = con.execute(f"SELECT id, known FROM unmatched LEFT JOIN spelt USING (id) ORDER BY known IS NULL, id LIMIT {SHOWN}").fetchall()
     ids = [(mask_emails(wanted), known and mask_emails(known)) for wanted, known in ids]
-    return [Reference(_name(table), column, _name(parent), parent_column, rows, unmatched, misspelt, ids, causes)]
+    return [Reference(_name(table), column, _name(parent), known, rows, unmatched, misspelt, ids, causes)]
 
 
 def _plain(text: str, but: str = "") -> str:

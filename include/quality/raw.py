@@ -122,8 +122,8 @@ def _references(connection: duckdb.DuckDBPyConnection, figures: Figures, night: 
     for reference in find_unmatched(connection, contract, "gate"):
         name = f"{reference.column}_in_{reference.parent}"
         columns = ", ".join(dict.fromkeys((*contract.table(reference.table).key, reference.column)))
-        lost = f"""SELECT {columns} FROM gate.{reference.table} WHERE {reference.column} NOT IN (
-            SELECT {reference.parent_column} FROM gate.{reference.parent} WHERE {reference.parent_column} IS NOT NULL) ORDER BY ALL"""
+        lost = f"""SELECT {columns} FROM gate.{reference.table}
+            WHERE {reference.column} NOT IN (SELECT id FROM ({reference.known})) ORDER BY ALL"""
         figures.add(reference.table, name, "warn", reference.unmatched, high=0, offenders=lost, note=reference.told)
         if reference.unmatched:
             shares = {

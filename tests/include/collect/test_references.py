@@ -56,3 +56,10 @@ def test_a_table_that_is_absent_cannot_be_named(open_shop: Any) -> None:
     open_shop.put("orders/o.csv", "order_id,customer_id,ordered_at\no1,anybody,2026-02-01\n")
     open_shop.collect()
     assert unmatched(open_shop) == {}
+
+
+def test_what_variants_have_in_common_may_be_named(open_shop: Any) -> None:
+    open_shop.put("products/p.csv", "product_id,parent_product_id\nshirt-s,shirt\nshirt-m,shirt\n")
+    open_shop.put("events/e.csv", "event_id,event_type,occurred_at,product_id\ne1,view,2026-02-01,shirt\ne2,view,2026-02-01,Shirt-S\n")
+    open_shop.collect()
+    assert unmatched(open_shop)["events.product_id"].ids == [("Shirt-S", "shirt-s")]
