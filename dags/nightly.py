@@ -52,7 +52,7 @@ from include.tell_failure import tell_failure
 RELEASE = Asset(name="nightshelf_release", uri="nightshelf://release", group="nightshelf")
 
 # What an installation decides, never one run.
-NOT_PER_RUN = {"home", "tracking_uri"}
+NOT_PER_RUN = {"home", "tracking_uri", "sources"}
 
 # The format 'date-time' draws the calendar in the trigger form; what refuses a bad moment is this pattern.
 DATE = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"

@@ -11,6 +11,8 @@ import re
 # Lengths are bounded, so that no text takes longer than in proportion to its length.
 EMAIL = re.compile(r"[\w+%&-][\w.+%&'-]{0,63}(?:@|%40)[\w.-]{1,255}\.[^\W\d_]{2,}")
 
+EMAIL_SQL = "'" + EMAIL.pattern.replace("'", "''") + "'"  # the same for DuckDB, as an SQL string
+
 
 def mask_emails(text: str) -> str:
     """The text with every e-mail address in it replaced by [email]."""

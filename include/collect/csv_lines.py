@@ -72,8 +72,9 @@ def mend(path: Path, target: Path, delimiter: str, header: list[str], table: Tab
 class WholeRecord:
     """Tells whether a line, its quotes taken as letters, is a record by itself.
 
-    It is where it has as many values as the header, nothing required is missing, and its numbers, times and flags are such; and where a
-    value shows that (a title could be anything) or its key looks like the key of the record that it lies in.
+    It is where it has as many values as the header, nothing required is missing, and its numbers, times and flags are such (those of
+    the contract, or in a shop's own columns those of the record that the line lies in); and where a value shows that (a title could
+    be anything) or its key looks like the key of that record.
 
     Args:
         table: the file's table; header: the file's column names; delimiter: what parts its values.
@@ -85,6 +86,7 @@ class WholeRecord:
         columns = [known.get(name) for name in normalised(header)]
         self.required = [at for at, column in enumerate(columns) if column and column.required]
         self.keys = [at for at, column in enumerate(columns) if column and column.name in table.key and column.kind == "text"]
+        self.untyped = [at for at, column in enumerate(columns) if column is None or column.kind == "text"]
         self.typed = [(at, _FORMS[column.kind]) for at, column in enumerate(columns) if column and column.kind in _FORMS]
         self.listed = [(at, set(column.values)) for at, column in enumerate(columns) if column and column.values]
 
@@ -95,6 +97,8 @@ class WholeRecord:
             return False
         shown = [(form.fullmatch(values[at].strip()) is not None) for at, form in self.typed if values[at].strip()]
         shown += [values[at].strip().lower() in allowed for at, allowed in self.listed if values[at].strip()]
+        if not self.keys:
+            shown += [_FIGURES.fullmatch(values[at].strip()) is not None for at in self.untyped if _FIGURES.fullmatch(within[at].strip())]
         if not all(shown):
             return False
         return bool(shown) or (bool(self.keys) and all(_look(values[at]) == _look(within[at]) for at in self.keys))
@@ -110,6 +114,7 @@ _FORMS: dict[Kind, re.Pattern[str]] = {
 }
 
 
+_FIGURES = re.compile(r"[-+]?\d[\d.,:/ -]*")
 _QUOTED = re.compile(r'^"([^"]*)"$')
 
 

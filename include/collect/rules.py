@@ -7,6 +7,7 @@ from datetime import datetime
 
 from include.collect.contract import Column
 from include.collect.values import meant_sql, moment_sql, nested_sql, rounded_sql
+from include.masking import EMAIL_SQL
 
 _NAMES = {
     "integer": "a whole number",
@@ -16,7 +17,6 @@ _NAMES = {
     "date": "a date",
     "timestamp": "a time",
 }
-EMAIL = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def rules_of(cell: Cell, latest: datetime) -> list[Rule]:
     if column.required:
         rules.append(Rule(f"{given} IS NULL", "missing"))
     if column.kind == "text":
-        if not column.values:
+        if not column.values and not column.personal:  # what is personal is published nowhere
             nested = nested_sql(value, cell.data_type)
             rules.append(Rule(nested, "a list or an object where one text is wanted"))
     else:
@@ -85,5 +85,5 @@ def notes_of(cell: Cell, latest: datetime) -> list[Rule]:
     if rounded := rounded_sql(column, cell.given, cell.value, cell.data_type):
         notes.append(Rule(rounded, f"more digits than {column.data_type} keeps: rounded"))
     if column.nobody:
-        notes.append(Rule(f"contains({cell.given}, '@') AND regexp_full_match({cell.given}, '{EMAIL}')", "an e-mail address as an id"))
+        notes.append(Rule(f"contains({cell.given}, '@') AND regexp_full_match({cell.given}, {EMAIL_SQL})", "an e-mail address as an id"))
     return notes

@@ -8,8 +8,9 @@ import duckdb
 
 from include.collect.contract import Table
 from include.collect.read import SOURCE_COLUMNS, Relation, explain_failure
-from include.collect.rules import EMAIL, Cell, Rule, notes_of, rules_of
+from include.collect.rules import Cell, Rule, notes_of, rules_of
 from include.collect.values import given_sql, meant_sql, moment_sql, value_sql, written_sql
+from include.masking import EMAIL_SQL
 
 VALUE_CHARACTERS = 200  # of a refused or noted value that are kept
 
@@ -103,7 +104,7 @@ def _entries(columns: list[tuple[Cell, list[Rule]]]) -> str:
         if not rules:
             continue
         cases = " ".join(f"WHEN {rule.broken} THEN '{rule.reason}'" for rule in rules)
-        shown = f"left(regexp_replace({cell.written}::VARCHAR, '{EMAIL}', '[email]', 'g'), {VALUE_CHARACTERS})"
+        shown = f"left(regexp_replace({cell.written}::VARCHAR, {EMAIL_SQL}, '[email]', 'g'), {VALUE_CHARACTERS})"
         value = "NULL::VARCHAR" if cell.column.personal else shown
         entries.append(f"struct_pack(column_name := '{cell.column.name}', value := {value}, reason := CASE {cases} END)")
     return f"list_filter([{', '.join(entries)}], lambda p: p.reason IS NOT NULL)"

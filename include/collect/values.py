@@ -27,7 +27,8 @@ NOTHING = (
     "null", "\\n", "nan", "none", "n/a", "#n/a", "<na>", "nat", "nil", "undefined", "(not set)", "(none)", "(null)", "(not provided)",
     "[]", "{}",
 )  # fmt: skip
-_FIRST = sorted({ord(letter) for word in NOTHING for letter in (word[0], word[0].upper())})
+NO_NUMBER = ("na", "-", "--", "?")  # nothing too where a number, a time or a flag is wanted; as a text NA may be Namibia
+_FIRST = sorted({ord(letter) for word in (*NOTHING, *NO_NUMBER) for letter in (word[0], word[0].upper())})
 
 # From this year on a time stands for "never" (9999-12-31, 2999-12-31); before 1970 no shop was on line (0001-01-01, 1900-01-01).
 ENDLESS = "TIMESTAMP '2200-01-01'"
@@ -67,7 +68,7 @@ def given_sql(column: Column, written: str, data_type: str) -> str:
     is_text = column.kind == "text" or base in ("VARCHAR", "ENUM", "UUID", "BLOB", "NESTED", JSON_TEXT)
     if not is_text:
         return written
-    words = ", ".join(map(_quoted, NOTHING))
+    words = ", ".join(map(_quoted, NOTHING if column.kind == "text" else (*NOTHING, *NO_NUMBER)))
     nothing = f"ascii({written}) IN ({', '.join(map(str, _FIRST))}) AND lower({written}) IN ({words})"
     if column.nobody:
         nothing += f" OR {written} IN ({', '.join(map(_quoted, column.nobody))})"

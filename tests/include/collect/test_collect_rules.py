@@ -159,6 +159,15 @@ def test_words_for_nothing_are_missing(open_shop: Any, word: str) -> None:
     assert open_shop.problems() == [(2, "product_id", word, "missing"), (2, "ordered_at", word, "missing")]
 
 
+def test_signs_for_no_number_are_words_where_a_text_is_wanted(open_shop: Any) -> None:
+    open_shop.put("products/p.csv", "product_id,title,price,stock,created_at\np2,NA,NA,-,NA\np3,-,?,--,\n")
+    open_shop.collect()
+    assert open_shop.sql("SELECT title, price, stock, created_at FROM raw.products WHERE product_id <> 'p1' ORDER BY 1") == [
+        ("-", None, None, None),
+        ("NA", None, None, None),
+    ]
+
+
 def test_the_guest_is_nobody(open_shop: Any) -> None:
     open_shop.put("orders/o.csv", "order_id,customer_id,ordered_at\n0,0,2026-02-01\n-1,-1,2026-02-01\n2,10,2026-02-01\n")
     open_shop.put_parquet(

@@ -461,3 +461,16 @@ def test_online_retail_ii(open_night: OpenNight, shop_case: Callable[[str], Path
     assert lines[0] == ("85023", "10", "3.30", 1)
     customers = {customer for (customer,) in rows(night, "orders", "customer_id") if customer}
     assert "12378" in customers and not any("." in customer for customer in customers)
+
+
+def test_quotes_that_pair_up_across_invoice_lines_swallow_none(open_night: OpenNight, tmp_path: Path) -> None:
+    """Where no contract says which values are numbers, the record that a line lies in does."""
+    line = "{},{},{},6,12/1/2010 8:26,2.55,17850,United Kingdom\n"
+    titles = ["LANTERN", '"CANDLE 24 in', "MUG", 'FRAME 7"', "CUP"]
+    header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+    (tmp_path / "retail.csv").write_text(header + "".join(line.format(536365 + i, 85000 + i, title) for i, title in enumerate(titles)))
+    night = open_night("2011-12-10", source="online_retail", data=tmp_path)
+    map_source(night)
+    assert rows(night, "order_items", "order_id, product_id") == [
+        ("536365", "85000"), ("536367", "85002"), ("536368", "85003"), ("536369", "85004"), (None, None),
+    ]  # fmt: skip
