@@ -6,6 +6,7 @@ is none. `value` is in the contract's type, NULL where it cannot be.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from include.collect.contract import Column
@@ -21,14 +22,12 @@ _ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
 _NESTED = ("STRUCT", "MAP", "LIST", "UNION")
 _YES, _NO = "('true', 't', 'yes', 'y', '1', '1.0')", "('false', 'f', 'no', 'n', '0', '0.0')"
 
-# What databases, spreadsheets, pandas and web analytics write where they have nothing, in lower case; and their first letters' codes, by
-# which nearly every other value is known not to be one of them in a fifth of the time.
+# What databases, spreadsheets, pandas and web analytics write where they have nothing, in lower case.
 NOTHING = (
     "null", "\\n", "nan", "none", "n/a", "#n/a", "<na>", "nat", "nil", "undefined", "(not set)", "(none)", "(null)", "(not provided)",
     "[]", "{}",
 )  # fmt: skip
 NO_NUMBER = ("na", "-", "--", "?")  # nothing too where a number, a time or a flag is wanted; as a text NA may be Namibia
-_FIRST = sorted({ord(letter) for word in (*NOTHING, *NO_NUMBER) for letter in (word[0], word[0].upper())})
 
 # From this year on a time stands for "never" (9999-12-31, 2999-12-31); before 1970 no shop was on line (0001-01-01, 1900-01-01).
 ENDLESS = "TIMESTAMP '2200-01-01'"
@@ -51,7 +50,8 @@ def written_sql(source: str, data_type: str, column: Column) -> str:
     if base in ("VARCHAR", "ENUM", JSON_TEXT):
         text = source if base == "VARCHAR" else f"{source}::VARCHAR"
         trimmed = f"nullif(trim(replace({text}, chr(0), ''), e' \\t\\r\\n'), '')"
-        return f"CASE WHEN regexp_matches({text}, '^\\s|\\s$|^$|\\x00') THEN {trimmed} ELSE {text} END"
+        ends = " OR ".join(f"suffix({text}, chr({code}))" for code in map(ord, " \t\r\n"))  # a fifth of the time of any pattern
+        return f"CASE WHEN {text} < '!' OR {ends} OR contains({text}, chr(0)) THEN {trimmed} ELSE {text} END"
     if base == "NESTED":
         return f"to_json({source})::VARCHAR"
     if base in _FLOATS:
@@ -68,10 +68,10 @@ def given_sql(column: Column, written: str, data_type: str) -> str:
     is_text = column.kind == "text" or base in ("VARCHAR", "ENUM", "UUID", "BLOB", "NESTED", JSON_TEXT)
     if not is_text:
         return written
-    words = ", ".join(map(_quoted, NOTHING if column.kind == "text" else (*NOTHING, *NO_NUMBER)))
-    nothing = f"ascii({written}) IN ({', '.join(map(str, _FIRST))}) AND lower({written}) IN ({words})"
-    if column.nobody:
-        nothing += f" OR {written} IN ({', '.join(map(_quoted, column.nobody))})"
+    words = "|".join(map(re.escape, NOTHING if column.kind == "text" else (*NOTHING, *NO_NUMBER)))
+    # No IN: DuckDB makes a join of it for every column.
+    nothing = f"({_may_be_a_word(written)}) AND regexp_full_match(lower({written}), {_quoted(words)})"
+    nothing += "".join(f" OR {written} = {_quoted(id)}" for id in column.nobody)
     if column.kind in ("date", "timestamp"):
         nothing += f" OR starts_with({written}, '0') AND regexp_full_match({written}, '{ZERO}')"
     return f"CASE WHEN {nothing} THEN NULL ELSE {written} END"
@@ -103,7 +103,7 @@ def value_sql(column: Column, given: str, data_type: str) -> str:
 
 def nested_sql(given: str, data_type: str) -> str:
     """Whether a text column holds a list or an object. In a CSV file only what cannot well be meant as a text counts as one."""
-    opens = f"(starts_with({given}, '[') OR starts_with({given}, '{{'))"
+    opens = f"({given} >= '[' AND {given} < '\\' OR {given} >= '{{' AND {given} < '|')"
     shape = "" if base_of(data_type) in ("NESTED", JSON_TEXT) else f" AND regexp_matches({given}, '^(\\[\\s*[\"\\[{{]|\\{{\\s*\")')"
     return f"{opens}{shape} AND json_valid({given})"
 
@@ -141,6 +141,12 @@ def _time_or_date(column: Column, given: str, base: str) -> str:
     if column.kind == "date":
         return date_of_text(f"{given}::VARCHAR")
     return time_of_number(given) if base in _NUMBERS else time_of_text(given)
+
+
+def _may_be_a_word(written: str) -> str:
+    """Whether a value begins as one of the words does: most do not, and a comparison costs next to nothing."""
+    first = sorted({letter for word in (*NOTHING, *NO_NUMBER) for letter in (word[0], word[0].upper())})
+    return " OR ".join(f"{written} >= {_quoted(letter)} AND {written} < {_quoted(chr(ord(letter) + 1))}" for letter in first)
 
 
 def _is_list_of_texts(given: str) -> str:
