@@ -24,6 +24,7 @@ from include.collect.landing import Unreadable, open_bytes
 DELIMITERS = (",", ";", "\t", "|")
 MAX_RECORD_LINES = 1000  # lines one quoted value may run over before its quote counts as never closed
 MAX_LINE_BYTES = 8 << 20
+BACKSLASHES = r'; a quote within a value is written "", not \"'
 HEADER_AGAIN = "malformed line: the header again"
 
 
@@ -151,6 +152,8 @@ def _records(lines: Iterator[str], delimiter: str, header: list[str], whole: Who
             literal = taken[0].rstrip("\r\n").split(delimiter)
             if delimiter == "\t" and '"' in taken[0] and len(literal) == len(header):
                 values, reason = [_QUOTED.sub(r"\1", value) for value in literal], ""
+            elif '\\"' in taken[0]:
+                reason += BACKSLASHES
         if taken[0].strip():
             yield values, reason
         is_first = False
@@ -158,17 +161,8 @@ def _records(lines: Iterator[str], delimiter: str, header: list[str], whole: Who
 
 def _parse(lines: Iterator[str], delimiter: str, width: int) -> tuple[list[str], str]:
     """The next record, which takes as many lines as it needs; else why there is none."""
-    taken: list[str] = []
-
-    def noted() -> Iterator[str]:
-        for line in lines:
-            taken.append(line)
-            yield line
-
     try:
-        values = next(csv.reader(noted(), delimiter=delimiter, strict=True), [])
+        values = next(csv.reader(lines, delimiter=delimiter, strict=True), [])
     except csv.Error as error:
-        what = "a quote is never closed" if "unexpected end" in str(error) else str(error)
-        hint = r'; a quote within a value is written "", not \"' if taken and '\\"' in taken[0] else ""
-        return [], f"malformed line: {what}{hint}"
+        return [], f"malformed line: {'a quote is never closed' if 'unexpected end' in str(error) else error}"
     return values, "" if len(values) == width else f"malformed line: {width} values expected, {len(values)} found"

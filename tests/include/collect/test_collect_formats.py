@@ -169,10 +169,11 @@ def test_the_header_again_is_no_row(open_shop: Any, text: str) -> None:
 
 
 def test_quotes_escaped_by_backslashes_are_refused_with_the_way_to_write_them(open_shop: Any) -> None:
-    open_shop.put("products/p.csv", 'product_id,title\nA1,"a \\"big\\" pan"\nA2,Pot\n')
+    open_shop.put("products/p.csv", 'product_id,title\nA1,"a \\"big\\" pan"\nA2,Pot\nA3,"called \\"big\\""\nA4,Lid\nA5,"size ""L"""\n')
     open_shop.collect()
-    assert products(open_shop) == [("A2", "Pot")]
-    assert open_shop.problems()[0][3].endswith('; a quote within a value is written "", not \\"')
+    assert products(open_shop) == [("A2", "Pot"), ("A4", "Lid"), ("A5", 'size "L"')]
+    assert [row for row, *_ in open_shop.problems()] == [1, 3]
+    assert all(reason.endswith('; a quote within a value is written "", not \\"') for *_, reason in open_shop.problems())
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
