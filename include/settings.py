@@ -17,7 +17,7 @@ from ml.text.regimes import Regime
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-EventWeights = dict[str, float]
+EventWeights = dict[Literal["purchase", "review", "cart", "wishlist", "recommendation_click", "view"], float]
 
 
 class Settings(BaseSettings):

@@ -91,7 +91,7 @@ def learn(night: Night, name: str) -> None:
             outcome = _keep_champion(night, line, config, champion)
         else:
             outcome = _challenge(night, name, line, config, champion)
-        rows = outcome.predictor.predict(night.features, night.predictions, _cache(night), previous=_previous(night))
+        rows = outcome.predictor.predict(night.features, night.predictions, _cache(night), previous=earlier_predictions(night, name))
         _write_metrics(night, name, outcome)
         prune(night, name)
         notes |= {"rows": rows, "fitted_tonight": outcome.is_new, **_headline(outcome)}
@@ -164,10 +164,10 @@ def _cache(night: Night) -> Path:
     return folder
 
 
-def _previous(night: Night) -> Path | None:
-    """Predictions of the latest strictly earlier night of this shop."""
-    earlier = sorted(folder for folder in night.predictions.parent.glob("*") if folder.is_dir() and folder.name < night.key)
-    return earlier[-1] if earlier else None
+def earlier_predictions(night: Night, name: str) -> Path | None:
+    """Predictions of the shop's latest strictly earlier night in which model `name` came to its end; it writes its metrics last."""
+    written = night.predictions.parent.glob(f"*/metrics_{name}.parquet")
+    return max((path.parent for path in written if path.parent.name < night.key), default=None)
 
 
 def _clear(night: Night, name: str, line: ModelLine) -> None:

@@ -36,6 +36,8 @@ def test_the_environment_sets_and_a_run_overrides(monkeypatch: pytest.MonkeyPatc
         ("shop", "a/b"),
         ("event_weights", {"view": 0}),
         ("event_weights", {"view": -1}),
+        ("event_weights", {"purchase": 1, "veiw": 1}),
+        ("event_weights", {"x' then 9 else 0 end --": 1}),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from include.errors import BadSetting
 from include.learn import learn
 from include.learn.compare import better_or_alike, paired_difference, relative_difference
+from include.learn.learn import earlier_predictions
 from include.learn.models import MODELS, ModelLine
 from include.learn.shelf import champion_before, kept_versions
 from include.night import Night
@@ -154,6 +155,18 @@ def test_old_versions_go_and_champions_stay(night_with_reviews: Callable[..., Ni
     night = night_with_reviews("2026-03-04")
     assert [kept.folder.name[6:8] for kept in kept_versions(night, "sentiment")] == ["03", "04"]
     assert not list((night.models / "sentiment").glob(".*"))
+
+
+def test_a_night_that_failed_is_not_gone_on_from(open_night: Callable[..., Night]) -> None:
+    for day, files in (("01", ("review_sentiment", "metrics_sentiment")), ("02", ("review_sentiment", "metrics_aspects")), ("03", ())):
+        folder = open_night(f"2026-03-{day}").predictions
+        folder.mkdir(parents=True)
+        for file in files:
+            (folder / f"{file}.parquet").touch()
+    tonight = open_night("2026-03-04")
+    assert earlier_predictions(tonight, "sentiment") == open_night("2026-03-01").predictions
+    assert earlier_predictions(tonight, "recommender") is None
+    assert earlier_predictions(open_night("2026-03-01"), "sentiment") is None
 
 
 def test_an_unknown_model_is_refused(open_night: Callable[..., Night]) -> None:
