@@ -100,7 +100,7 @@ def _take(con: duckdb.DuckDBPyConnection, file: LandingFile, as_of: datetime, la
     try:
         content_hash, size, changed_at = _fingerprint(file.path)
         entry |= {"content_hash": content_hash, "bytes": size}
-        if taken := _taken_as(con, table.name, file.name, content_hash):
+        if taken := _taken_as(con, table.name, file.name, content_hash, is_snapshot):
             log.info("%s: already taken as %s", file.name, taken)
             _remember_lying(con, entry)
             return
@@ -147,7 +147,7 @@ def _take(con: duckdb.DuckDBPyConnection, file: LandingFile, as_of: datetime, la
     )
 
 
-def _taken_as(con: duckdb.DuckDBPyConnection, table: str, path: str, content_hash: str) -> str | None:
+def _taken_as(con: duckdb.DuckDBPyConnection, table: str, path: str, content_hash: str, is_snapshot: bool) -> str | None:
     """Under which name a file was taken, if nothing in it is to be taken: it lies there as before, or no file since says otherwise."""
     taken = con.execute(
         "SELECT arg_max(path, file_id), max(file_id) FROM collect.files WHERE table_name = ? AND content_hash = ? AND status = 'loaded'",
@@ -156,8 +156,8 @@ def _taken_as(con: duckdb.DuckDBPyConnection, table: str, path: str, content_has
     if taken is None or taken[0] is None:
         return None
     lies = "SELECT 1 FROM collect.lying WHERE table_name = ? AND path = ? AND content_hash = ?"
-    later = """SELECT 1 FROM collect.files WHERE table_name = ? AND status = 'loaded' AND file_id > ?
-        AND coalesce(rows_replacing, 1) + coalesce(rows_gone, 0) > 0"""
+    changed = "coalesce(rows_replacing, 1) + coalesce(rows_gone, 0)" + (" + rows_loaded" if is_snapshot else "")
+    later = f"SELECT 1 FROM collect.files WHERE table_name = ? AND status = 'loaded' AND file_id > ? AND {changed} > 0"
     if con.execute(lies, [table, path, content_hash]).fetchone() or not con.execute(later, [table, taken[1]]).fetchone():
         return str(taken[0])
     return None

@@ -55,6 +55,7 @@ class Column:
     also: str | None = None
     nobody: tuple[str, ...] = ()
     levels: bool = False
+    is_id: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def load_contract(path: Path = SOURCES) -> Contract:
 def _table(entry: dict[str, Any]) -> Table:
     name, meta = entry["name"], entry["config"]["meta"]
     _demand(bool(_NAME.fullmatch(name)), name, "the name is not a plain identifier")
-    columns = tuple(_column(name, column) for column in entry["columns"])
+    columns = tuple(_column(name, column, meta["key"]) for column in entry["columns"])
     table = Table(name, entry.get("description", ""), meta["need"], tuple(meta["key"]), meta.get("event_time"), columns)
     _demand(table.need in ("required", "fact", "optional"), name, f"need is {table.need!r}")
     _demand(len(set(table.column_names)) == len(columns), name, "a column is named twice")
@@ -135,7 +136,7 @@ def _table(entry: dict[str, Any]) -> Table:
     return table
 
 
-def _column(table: str, entry: dict[str, Any]) -> Column:
+def _column(table: str, entry: dict[str, Any], key: list[str]) -> Column:
     name, data_type = entry["name"], entry["data_type"]
     meta = entry.get("config", {}).get("meta", {})
     _demand(bool(_NAME.fullmatch(name)), table, f"{name!r} is not a plain identifier")
@@ -145,6 +146,7 @@ def _column(table: str, entry: dict[str, Any]) -> Column:
     rules: dict[str, Any] = {rule: meta.get(rule) for rule in ("min", "max", "references", "also")}
     rules |= {flag: bool(meta.get(flag, False)) for flag in ("required", "personal", "future", "levels")}
     rules |= {"values": tuple(str(value).lower() for value in meta.get("values", ())), "nobody": tuple(meta.get("nobody", ()))}
+    rules["is_id"] = name in key or bool(rules["references"] or rules["also"] or rules["nobody"])
     return Column(name, data_type, kind, entry.get("description", ""), **rules)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from include.collect.contract import Kind, Table
 from include.collect.landing import Unreadable, open_bytes
+from include.collect.values import NO_TEXT, NOTHING
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_RECORD_LINES = 1000  # lines one quoted value may run over before its quote counts as never closed
@@ -41,10 +42,14 @@ def read_header(head: str, table: Table) -> tuple[list[str], str]:
     """
     if not head.strip():
         raise Unreadable("empty: there is not even a header")
+    if head.startswith("sep="):
+        raise Unreadable(f"the first line, {head.split(chr(10), 1)[0].strip()!r}, is a spreadsheet's and no header: remove it")
+    if not head.split("\n", 1)[0].strip():
+        raise Unreadable("the first line is blank: the header must come first")
     csv.field_size_limit(MAX_LINE_BYTES)
     best: tuple[int, int, list[str], str] = (-1, 0, [], ",")
     for delimiter in DELIMITERS:
-        names = next(csv.reader(io.StringIO(head, newline=""), delimiter=delimiter), [])
+        names = next(csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, skipinitialspace=True), [])
         known = len(set(normalised(names)) & set(table.column_names))
         best = max(best, (known, len(names), names, delimiter), key=lambda candidate: candidate[:2])
     return best[2], best[3]
@@ -74,8 +79,8 @@ class WholeRecord:
     """Tells whether a line, its quotes taken as letters, is a record by itself.
 
     It is where it has as many values as the header, nothing required is missing, and its numbers, times and flags are such (those of
-    the contract, or in a shop's own columns those of the record that the line lies in); and where a value shows that (a title could
-    be anything) or its key looks like the key of that record.
+    the contract, and in a shop's own columns those of the record that the line lies in). Prose has a blank behind its commas; records
+    do not, unless the record that the line lies in does. Of two columns one is a key, which must look like the key of that record.
 
     Args:
         table: the file's table; header: the file's column names; delimiter: what parts its values.
@@ -87,27 +92,33 @@ class WholeRecord:
         columns = [known.get(name) for name in normalised(header)]
         self.required = [at for at, column in enumerate(columns) if column and column.required]
         self.keys = [at for at, column in enumerate(columns) if column and column.name in table.key and column.kind == "text"]
-        self.untyped = [at for at, column in enumerate(columns) if column is None or column.kind == "text"]
+        self.untyped = [] if self.keys else [at for at, column in enumerate(columns) if column is None or column.kind == "text"]
         self.typed = [(at, _FORMS[column.kind]) for at, column in enumerate(columns) if column and column.kind in _FORMS]
         self.listed = [(at, set(column.values)) for at, column in enumerate(columns) if column and column.values]
 
-    def is_one(self, line: str, within: list[str]) -> bool:
-        """Whether `line` is a record; `within` are the values of the record that it lies in."""
-        values = line.rstrip("\r\n").split(self.delimiter)
-        if len(values) != self.width or not all(values[at].strip() for at in self.required):
+    def is_one(self, line: str, first: str, within: list[str]) -> bool:
+        """Whether `line` is a record; it lies in the record of the values `within`, whose first line is `first`."""
+        if self.delimiter + " " in line and self.delimiter + " " not in first:
             return False
-        shown = [(form.fullmatch(values[at].strip()) is not None) for at, form in self.typed if values[at].strip()]
-        shown += [values[at].strip().lower() in allowed for at, allowed in self.listed if values[at].strip()]
-        if not self.keys:
-            shown += [_FIGURES.fullmatch(values[at].strip()) is not None for at in self.untyped if _FIGURES.fullmatch(within[at].strip())]
-        if not all(shown):
+        values = [value.strip() for value in line.rstrip("\r\n").split(self.delimiter)]
+        if len(values) != self.width or not all(values[at] for at in self.required):
             return False
-        return bool(shown) or (bool(self.keys) and all(_look(values[at]) == _look(within[at]) for at in self.keys))
+        if any(_is_something(values[at]) and not form.fullmatch(values[at]) for at, form in self.typed):
+            return False
+        if any(_is_something(values[at]) and values[at].lower() not in allowed for at, allowed in self.listed):
+            return False
+        if any(
+            _is_something(values[at]) and not _FIGURES.fullmatch(values[at])
+            for at in self.untyped
+            if _FIGURES.fullmatch(within[at].strip())
+        ):
+            return False
+        return self.width > 2 or all(_look(values[at]) == _look(within[at]) for at in self.keys or range(self.width - 1))
 
 
 _FORMS: dict[Kind, re.Pattern[str]] = {
     "integer": re.compile(r"[-+]?\d+([.]0*)?"),
-    "decimal": re.compile(r"[-+]?[$€£]?\d[\d.,]*"),
+    "decimal": re.compile(r"[-+]?[$€£¥]?\s?\d[\d.,]*\s?([$€£¥]|[A-Z]{3})?"),
     "double": re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?", re.IGNORECASE),
     "boolean": re.compile(r"true|false|t|f|yes|no|y|n|[01]", re.IGNORECASE),
     "date": re.compile(r"\d[\d./-]{7,}.*"),
@@ -115,8 +126,12 @@ _FORMS: dict[Kind, re.Pattern[str]] = {
 }
 
 
-_FIGURES = re.compile(r"[-+]?\d[\d.,:/ -]*")
+_FIGURES = re.compile(r"[-+]?[$€£¥]?\s?\d[\d.,:/ -]*\s?([$€£¥%]|[A-Za-z]{1,3})?")
 _QUOTED = re.compile(r'^"([^"]*)"$')
+
+
+def _is_something(value: str) -> bool:
+    return value.lower() not in ("", *NOTHING, *NO_TEXT)
 
 
 def _look(key: str) -> tuple[bool, frozenset[str]]:
@@ -143,7 +158,7 @@ def _records(lines: Iterator[str], delimiter: str, header: list[str], whole: Who
             return
         if sum(map(len, taken)) > MAX_LINE_BYTES // 8:  # a character takes up to four bytes, and quotes are doubled
             reason = f"malformed line: longer than {MAX_LINE_BYTES // 8} characters"
-        elif not reason and not is_first and len(taken) > 1 and any(whole.is_one(line, values) for line in taken[1:]):
+        elif not reason and not is_first and len(taken) > 1 and any(whole.is_one(line, taken[0], values) for line in taken[1:]):
             reason = "malformed line: a quote opens here and closes lines later, across whole records"
         elif not reason and not is_first and normalised(values) == names:
             reason = HEADER_AGAIN
@@ -162,7 +177,7 @@ def _records(lines: Iterator[str], delimiter: str, header: list[str], whole: Who
 def _parse(lines: Iterator[str], delimiter: str, width: int) -> tuple[list[str], str]:
     """The next record, which takes as many lines as it needs; else why there is none."""
     try:
-        values = next(csv.reader(lines, delimiter=delimiter, strict=True), [])
+        values = next(csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=delimiter != "\t"), [])
     except csv.Error as error:
         return [], f"malformed line: {'a quote is never closed' if 'unexpected end' in str(error) else error}"
     return values, "" if len(values) == width else f"malformed line: {width} values expected, {len(values)} found"

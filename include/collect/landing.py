@@ -120,6 +120,8 @@ def inspect_text(path: Path) -> Text:
     last = b"\n"
     with open_bytes(path) as file:
         while chunk := file.read(CHUNK_BYTES):
+            if position == 0 and chunk.startswith(b"\x1f\x8b"):
+                raise Unreadable("gzip, though its name does not say so: let it end in .gz")
             if position == 0 and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 raise Unreadable("not UTF-8 but UTF-16; save it as UTF-8")
             pending = len(decoder.getstate()[0])

@@ -17,6 +17,9 @@ import duckdb
 from include.collect.contract import Table
 from include.errors import NightError
 
+OVERWRITTEN = "overwritten: "  # how a note on rows that take each other's place begins
+_AT_TIME = "greatest(coalesce(updated_at, deleted_at, _valid_from), _valid_from)"  # the moment of a version that is held
+
 
 class RowsLost(NightError):
     """Rows read are not rows loaded + duplicate + quarantined."""
@@ -55,7 +58,7 @@ def load(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, 
     collected = f"TIMESTAMP '{as_of - timedelta(microseconds=1)}'"  # the night itself sees what is before its moment
     _find_touched(con, table)
     (touched,) = con.execute("SELECT count(*) FROM touched").fetchone() or (0,)
-    rows_held, rows_gone = _mark_gone(con, table, collected) if is_snapshot else (0, 0)
+    rows_held, rows_gone = _mark_gone(con, table, file_id, collected) if is_snapshot else (0, 0)
     rows_loaded, rows_duplicate, rows_replacing = _insert_new(con, table, file_id, bool(touched)), 0, 0
     if touched:
         versions, rows_duplicate, rows_replacing = _insert_versions(con, table, file_id, collected)
@@ -101,25 +104,34 @@ def _own_time(table: Table) -> str:
 
 
 def _find_touched(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Temp table `touched`: keys that occur more than once in the file, or in raw already (_known). Usually few."""
+    """Temp table `touched`: keys that occur more than once in the file, or in raw already (_known; _last_at is their newest version's
+    moment). Usually few."""
     key = _key(table)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE touched AS
-        SELECT {key}, bool_or(_known) AS _known FROM (
-            SELECT {key}, false AS _known FROM staged WHERE NOT _is_refused GROUP BY ALL HAVING count(*) > 1
+        SELECT {key}, bool_or(_known) AS _known, max(_last_at) AS _last_at FROM (
+            SELECT {key}, false AS _known, NULL::TIMESTAMP AS _last_at FROM staged WHERE NOT _is_refused GROUP BY ALL HAVING count(*) > 1
             UNION ALL
-            SELECT {key}, true FROM raw.{table.name} SEMI JOIN (SELECT {key} FROM staged WHERE NOT _is_refused) USING ({key})
+            SELECT {key}, true, {_AT_TIME} FROM raw.{table.name}
+            SEMI JOIN (SELECT {key} FROM staged WHERE NOT _is_refused) USING ({key})
         ) GROUP BY ALL"""
     )
 
 
-def _mark_gone(con: duckdb.DuckDBPyConnection, table: Table, collected: str) -> tuple[int, int]:
-    """End the rows that the file, a snapshot, lacks; a row of it that is refused is there all the same.
+def _mark_gone(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, collected: str) -> tuple[int, int]:
+    """End the rows that the file, a snapshot, lacks; a row of it that is refused is there all the same. Where a line cannot be read at
+    all, what it is about is not known, and nothing is gone.
 
     Returns:
         Rows of the table that were there, and how many of them are gone.
     """
+    (unknown,) = con.execute(
+        f"SELECT count(*) FROM staged WHERE _is_refused AND ({' OR '.join(f'{name} IS NULL' for name in table.key)})"
+    ).fetchone() or (0,)
+    if unknown:
+        _note(con, table, file_id, "lines of a snapshot that cannot be read: nothing is taken for gone", unknown, None)
+        return 0, 0
     there = f"_superseded_at IS NULL AND _gone_at IS NULL AND (deleted_at IS NULL OR deleted_at >= {collected})"
     (held,) = con.execute(f"SELECT count(*) FROM raw.{table.name} WHERE {there}").fetchone() or (0,)
     gone = con.execute(
@@ -157,21 +169,25 @@ def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int,
         f"""
         CREATE OR REPLACE TEMP TABLE versions AS
         WITH candidates AS (
-            SELECT rowid AS _at, {key}, _file_id, _row, greatest(coalesce(updated_at, deleted_at, _valid_from), _valid_from) AS _at_time,
+            SELECT rowid AS _at, {key}, _file_id, _row, {_AT_TIME} AS _at_time, {own_time} AS _own_time,
                 _superseded_at, hash({columns}) AS _content, {gone} AS _gone, true AS _was_known
             FROM raw.{table.name} SEMI JOIN touched USING ({key})
             UNION ALL
             SELECT NULL, {_key(table, "staged.")}, {file_id}, _row, CASE WHEN {returned} THEN {collected}
-                ELSE coalesce(updated_at, deleted_at, CASE WHEN _known THEN {collected} ELSE {own_time} END) END,
+                WHEN updated_at IS NOT NULL THEN updated_at
+                WHEN deleted_at IS NOT NULL AND deleted_at > coalesce(_last_at, deleted_at - INTERVAL 1 DAY) THEN deleted_at
+                WHEN _known THEN greatest({collected}, _last_at)
+                ELSE {own_time} END, {own_time},
                 NULL, hash({columns}), false, _known
             FROM staged JOIN touched USING ({key}) WHERE NOT _is_refused
         ),
         compared AS (
             SELECT *, row_number() OVER w AS _place, count(_at) OVER w AS _known_before,
-                _at IS NULL AND _content IS NOT DISTINCT FROM lag(_content) OVER w AND NOT coalesce(lag(_gone) OVER w, false) AS _same
+                _at IS NULL AND _content IS NOT DISTINCT FROM lag(_content) OVER w AND NOT coalesce(lag(_gone) OVER w, false) AS _same,
+                _at IS NULL AND _own_time <> lag(_own_time) OVER w AS _moved
             FROM candidates WINDOW w AS {window}
         )
-        SELECT _at, _row, _at_time, _same, _was_known, _place = 1 AS _first,
+        SELECT _at, _row, _at_time, _same, _was_known, _moved, _place = 1 AS _first,
             _at IS NOT NULL AND _known_before = 1 AND _place > 1 AS _was_first,
             _superseded_at AS _was, lead(CASE WHEN NOT _same THEN _at_time END IGNORE NULLS) OVER {window} AS _superseded_at
         FROM compared"""
@@ -189,7 +205,33 @@ def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int,
     duplicates, replacing = con.execute(
         "SELECT count(*) FILTER (_same), count(*) FILTER (_at IS NULL AND NOT _same AND _was_known) FROM versions"
     ).fetchone() or (0, 0)
+    _note_overwritten(con, table, file_id)
     return (int(inserted[0]) if inserted else 0), duplicates, replacing
+
+
+def _note_overwritten(con: duckdb.DuckDBPyConnection, table: Table, file_id: int) -> None:
+    """Note rows that take each other's place though a key should be of one: several of a file, none of which says to be newer, or facts of
+    another time than what was known under their key (ids that start anew every month)."""
+    for condition, note in (
+        ("_superseded_at = _at_time", "one key several times, saying otherwise: the last row counts"),
+        (
+            f"_was_known AND _moved AND {table.need == 'fact'}",
+            f"a key that was known with another {table.event_time}: it takes that one's place",
+        ),
+    ):
+        rows, first = con.execute(
+            f"SELECT count(*), min(_row) FROM versions WHERE _at IS NULL AND NOT _same AND {condition}"
+        ).fetchone() or (0, None)
+        _note(con, table, file_id, OVERWRITTEN + note, rows, first)
+
+
+def _note(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, note: str, rows: int, first: int | None) -> None:
+    """Write a note on a file's keys, unless it is of no row."""
+    con.execute(
+        """INSERT INTO collect.notes SELECT file_id, table_name, path, $key, $note, $rows, $first, NULL, as_of FROM collect.files
+        WHERE file_id = $file AND $rows > 0""",
+        {"key": ", ".join(table.key), "note": note, "rows": rows, "first": first, "file": file_id},
+    )
 
 
 def _returns(table: Table) -> str:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
-from include.collect.contract import Contract
+from include.collect.contract import Column, Contract
 from include.masking import mask_emails
 
 SHOWN = 3  # ids shown of each column
 
 # Ways in which one program spells the id of another, and what takes each away. Invisible are control characters, blanks of every width
 # and marks of direction.
-_INVISIBLE = r"[\s\x00-\x1F\x7F-\x{A0}\x{AD}\x{200B}-\x{200F}\x{2028}-\x{202F}\x{2060}\x{3000}\x{FEFF}]+"
+_INVISIBLE = r"[\s\x00-\x1F\x7F-\x{A0}\x{AD}\x{180E}\x{2000}-\x{200F}\x{2028}-\x{202F}\x{2060}\x{3000}\x{FEFF}]+"
 _SPELLINGS = {
     "invisible characters": lambda text: f"regexp_replace({text}, '{_INVISIBLE}', '', 'g')",
     "small and capital letters": lambda text: f"lower({text})",
     "numbers written as decimals (17004.0)": lambda text: f"regexp_replace({text}, '[.]0+$', '')",
+    "signs before them ('1001, #1001)": lambda text: f"regexp_replace({text}, '^[''#]+', '')",
+    "accents put together from two signs": lambda text: f"nfc_normalize({text})",
     "leading zeros": lambda text: f"regexp_replace({text}, '^0+([0-9])', '\\1')",
 }
 
@@ -54,7 +56,8 @@ class Reference:
 
 
 def find_unmatched(con: duckdb.DuckDBPyConnection, contract: Contract, schema: str) -> list[Reference]:
-    """The columns that name another table and hold an id, with what finds nothing there; a table without rows cannot be named.
+    """The columns that name another table and hold an id, with what finds nothing there. Where that table has no row, ids are only held
+    against those of other tables that name it too: what is spelt otherwise there is one customer taken for two.
 
     Args:
         con: a connection in which `schema` has a table or view for each table of the contract, holding the rows that count.
@@ -65,10 +68,27 @@ def find_unmatched(con: duckdb.DuckDBPyConnection, contract: Contract, schema: s
         for column in table.columns:
             if column.references:
                 parent, parent_column = column.references.split(".")
-                if con.execute(f"SELECT 1 FROM {schema}.{parent} LIMIT 1").fetchone():
+                if not con.execute(f"SELECT 1 FROM {schema}.{parent} LIMIT 1").fetchone():
+                    found += _among_facts(con, contract, schema, table.name, column)
+                else:
                     names = [parent_column, *(other.name for other in contract.table(parent).columns if other.also == parent_column)]
                     found += _reference(con, f"{schema}.{table.name}", column.name, f"{schema}.{parent}", names)
     return found
+
+
+def _among_facts(con: duckdb.DuckDBPyConnection, contract: Contract, schema: str, table: str, column: Column) -> list[Reference]:
+    """An id's other spellings in the first other table that names the same absent table."""
+    others = (
+        (f"{schema}.{other.name}", named.name)
+        for other in contract
+        for named in other.columns
+        if named.references == column.references and other.name != table
+    )
+    for other, name in others:
+        if con.execute(f'SELECT 1 FROM {other} WHERE "{name}" IS NOT NULL LIMIT 1').fetchone():
+            (found,) = _reference(con, f"{schema}.{table}", column.name, other, [name]) or (None,)
+            return [replace(found, unmatched=found.misspelt)] if found and found.misspelt else []
+    return []
 
 
 def _reference(con: duckdb.DuckDBPyConnection, table: str, column: str, parent: str, names: list[str]) -> list[Reference]:

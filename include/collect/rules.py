@@ -84,6 +84,6 @@ def notes_of(cell: Cell, latest: datetime) -> list[Rule]:
         notes.append(Rule(f"NOT ({meant})", "cannot be meant: taken as missing"))
     if rounded := rounded_sql(column, cell.given, cell.value, cell.data_type):
         notes.append(Rule(rounded, f"more digits than {column.data_type} keeps: rounded"))
-    if column.nobody:
+    if column.nobody and not column.also:
         notes.append(Rule(f"contains({cell.given}, '@') AND regexp_full_match({cell.given}, {EMAIL_SQL})", "an e-mail address as an id"))
     return notes

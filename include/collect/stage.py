@@ -6,7 +6,7 @@ from datetime import datetime
 
 import duckdb
 
-from include.collect.contract import Table
+from include.collect.contract import Column, Table
 from include.collect.read import SOURCE_COLUMNS, Relation, explain_failure
 from include.collect.rules import Cell, Rule, notes_of, rules_of
 from include.collect.values import given_sql, meant_sql, moment_sql, value_sql, written_sql
@@ -75,6 +75,9 @@ def _staging_sql(table: Table, relation: Relation, latest: datetime) -> str:
             rules = [Rule(taken_back + f"({rule.broken})", rule.reason) if rule.reason == "missing" else rule for rule in rules]
         problems.append((cell, rules))
         notes.append((cell, notes_of(cell, latest)))
+    if "deleted_at" in position:
+        lacking = (column for column in table.columns if column.required and column.name not in position)
+        problems += [(_absent(column), [Rule('"deleted_at" IS NULL', "missing")]) for column in lacking]
     path, row = (f"c{position[name]}::VARCHAR" if name in position else "NULL::VARCHAR" for name in SOURCE_COLUMNS)
     origin = "path := _path, row_number := coalesce(_number, _row)"
     columns = "".join(f"{cell.value}, " for cell in cells)
@@ -91,6 +94,10 @@ def _staging_sql(table: Table, relation: Relation, latest: datetime) -> str:
             WHEN _is_refused THEN {_entries(problems)}
             ELSE {_entries(notes)} END) END AS _remark
         FROM (SELECT *, _malformed IS NOT NULL OR {_any(problems)} AS _is_refused FROM typed)"""
+
+
+def _absent(column: Column) -> Cell:
+    return Cell(column, "VARCHAR", *["NULL::VARCHAR"] * 4)
 
 
 def _any(columns: list[tuple[Cell, list[Rule]]]) -> str:

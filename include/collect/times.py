@@ -14,16 +14,18 @@ _OFFSET = "(Z|[+-](0[0-9]|1[0-4])(:?[0-9]{2})?)"
 _LOCAL = f"{_DATE}({_MINUTES}({_SECONDS})?)?"
 _WITH_OFFSET = f"{_DATE}{_MINUTES}{_SECONDS}{_OFFSET}"
 _CALENDAR = {  # digits shaped like a calendar, and how strptime reads the first fourteen of them
-    "(19|20)[0-9]{6}": "%Y%m%d",
+    "(19|20|99)[0-9]{6}": "%Y%m%d",
     "(19|20)[0-9]{10}": "%Y%m%d%H%M",
-    "(19|20)[0-9]{12}": "%Y%m%d%H%M%S",
+    "(19|20|99)[0-9]{12}": "%Y%m%d%H%M%S",
     "(19|20)[0-9]{15}": "%Y%m%d%H%M%S",
 }
 _CALENDAR_HOUR = ("20[0-9]{8}", "%Y%m%d%H")  # unix seconds look like it too from 2033 on, and count where it is no calendar
-_UNIX = ((8, 11, "1000000"), (11, 14, "1000"), (14, 17, "1"), (18, 19, "0.001"))  # from, below (powers of ten), microseconds each
+# From, below (powers of ten), microseconds each. Up to the year 9999, which stands for never, seconds have twelve digits; milliseconds have
+# twelve only before 2001.
+_UNIX = ((8, 12, "1000000"), (12, 15, "1000"), (15, 18, "1"), (18, 19, "0.001"))
 
-# What programs write where there is no time: MySQL's zero date, PHP's 0.
-ZERO = "0000-00-00([T ][0:.]*)?Z?|0|0[.]0"
+# What programs write where there is no time: MySQL's zero date and how PHP reads it, Excel's day 0, .NET's and Go's first moment, 0 and -1.
+ZERO = "0000-00-00([T ][0:.]*)?Z?|-0001-11-30.*|00/00/0000|1900-01-00.*|-62135596800(000)?|0+([.]0+)?|-1([.]0+)?"
 
 
 def time_of_text(given: str) -> str:
@@ -31,11 +33,12 @@ def time_of_text(given: str) -> str:
 
     Taken are ISO 8601 (extended or basic; with or without seconds and offset; UTC where there is none; a named zone in brackets behind the
     offset is left out), a date, digits shaped like a calendar (yyyymmdd, then HH, HHMM, HHMMSS or HHMMSSmmm), and unix time in seconds,
-    milliseconds, microseconds or nanoseconds. Digits shaped like a calendar are never unix time.
+    milliseconds, microseconds or nanoseconds. Digits shaped like a calendar are never unix time, and 1.76E+09 is none: it was rounded.
     """
+    whole = f"regexp_replace({given}, '[.]0*$', '')"  # 20261120.0, as a table of numbers writes it
     return f"""CASE WHEN regexp_full_match({given}, '{_LOCAL}') THEN TRY_CAST({given} AS TIMESTAMP)
         WHEN regexp_full_match({given}, '{_WITH_OFFSET}') THEN TRY_CAST({given} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'
-        WHEN regexp_full_match({given}, '[0-9.eE+]+') THEN {_of_digits(given, f"TRY_CAST({given} AS DOUBLE)")}
+        WHEN regexp_full_match({given}, '[0-9]+([.][0-9]*)?') THEN {_of_digits(whole, f"TRY_CAST({given} AS DOUBLE)")}
         ELSE {_spelt_otherwise(given)} END"""
 
 
@@ -65,7 +68,7 @@ def _of_digits(digits: str, number: str) -> str:
         for shape, form in _CALENDAR.items()
     )
     shape, form = _CALENDAR_HOUR
-    return f"""CASE WHEN starts_with({digits}, '19') OR starts_with({digits}, '20') THEN
+    return f"""CASE WHEN starts_with({digits}, '19') OR starts_with({digits}, '20') OR starts_with({digits}, '9999') THEN
             CASE {calendar} WHEN regexp_full_match({digits}, '{shape}') THEN coalesce(TRY_STRPTIME({digits}, '{form}'), CASE {unix} END)
             ELSE CASE {unix} END END
         ELSE CASE {unix} END END"""

@@ -24,12 +24,13 @@ _YES, _NO = "('true', 't', 'yes', 'y', '1', '1.0')", "('false', 'f', 'no', 'n', 
 
 # What databases, spreadsheets, pandas and web analytics write where they have nothing, in lower case.
 NOTHING = (
-    "null", "\\n", "nan", "none", "n/a", "#n/a", "<na>", "nat", "nil", "undefined", "(not set)", "(none)", "(null)", "(not provided)",
-    "[]", "{}",
+    "null", "\\n", "nan", "none", "n/a", "#n/a", "<na>", "<null>", "#null!", "nat", "nil", "undefined", "(not set)", "(none)", "(null)",
+    "(not provided)", "[]", "{}",
 )  # fmt: skip
-NO_NUMBER = ("na", "-", "--", "?")  # nothing too where a number, a time or a flag is wanted; as a text NA may be Namibia
+NO_TEXT = ("na", "-", "--", "?")  # nothing too where an id, a number, a time or a flag is wanted; as a text NA may be Namibia
 
-# From this year on a time stands for "never" (9999-12-31, 2999-12-31); before 1970 no shop was on line (0001-01-01, 1900-01-01).
+# From this year on a time stands for "never" (9999-12-31, 2999-12-31); up to the first day of 1970, in any zone, no shop was on line
+# (0001-01-01, 1900-01-01, unix time 0).
 ENDLESS = "TIMESTAMP '2200-01-01'"
 EARLIEST_BIRTH = "DATE '1900-01-02'"
 
@@ -65,15 +66,16 @@ def written_sql(source: str, data_type: str, column: Column) -> str:
 def given_sql(column: Column, written: str, data_type: str) -> str:
     """What is written, NULL where it says that there is nothing."""
     base = base_of(data_type)
+    is_time = column.kind in ("date", "timestamp")
     is_text = column.kind == "text" or base in ("VARCHAR", "ENUM", "UUID", "BLOB", "NESTED", JSON_TEXT)
     if not is_text:
-        return written
-    words = "|".join(map(re.escape, NOTHING if column.kind == "text" else (*NOTHING, *NO_NUMBER)))
+        return f"CASE WHEN {written} > 0 THEN {written} END" if is_time and base in _NUMBERS else written
+    words = "|".join(map(re.escape, NOTHING if column.kind == "text" and not column.is_id else (*NOTHING, *NO_TEXT)))
     # No IN: DuckDB makes a join of it for every column.
     nothing = f"({_may_be_a_word(written)}) AND regexp_full_match(lower({written}), {_quoted(words)})"
     nothing += "".join(f" OR {written} = {_quoted(id)}" for id in column.nobody)
-    if column.kind in ("date", "timestamp"):
-        nothing += f" OR starts_with({written}, '0') AND regexp_full_match({written}, '{ZERO}')"
+    if is_time:
+        nothing += f" OR ({written} < '1' OR starts_with({written}, '1900-01-00')) AND regexp_full_match({written}, '{ZERO}')"
     return f"CASE WHEN {nothing} THEN NULL ELSE {written} END"
 
 
@@ -114,7 +116,7 @@ def meant_sql(column: Column, value: str, latest: str) -> str | None:
         return None
     if column.kind == "date":
         return f"{value} BETWEEN {EARLIEST_BIRTH} AND {ENDLESS if column.future else latest}"
-    return f"{value} > TIMESTAMP '1970-01-01' AND {value} < {ENDLESS}"
+    return f"{value} > TIMESTAMP '1970-01-02' AND {value} < {ENDLESS}"
 
 
 def rounded_sql(column: Column, given: str, value: str, data_type: str) -> str | None:
@@ -145,7 +147,7 @@ def _time_or_date(column: Column, given: str, base: str) -> str:
 
 def _may_be_a_word(written: str) -> str:
     """Whether a value begins as one of the words does: most do not, and a comparison costs next to nothing."""
-    first = sorted({letter for word in (*NOTHING, *NO_NUMBER) for letter in (word[0], word[0].upper())})
+    first = sorted({letter for word in (*NOTHING, *NO_TEXT) for letter in (word[0], word[0].upper())})
     return " OR ".join(f"{written} >= {_quoted(letter)} AND {written} < {_quoted(chr(ord(letter) + 1))}" for letter in first)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from include.collect.contract import Column, Contract, Table, load_contract
+from include.collect.load import OVERWRITTEN
 from include.collect.references import find_unmatched
 from include.collect.visible import make_views
 from include.night import Night
@@ -32,7 +33,7 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
     _rules(connection, figures)
     _largest_customer(connection, figures, night)
     _gone(connection, figures, night)
-    _otherwise(connection, figures, contract)
+    _otherwise(connection, figures, night, contract)
     _volumes(connection, figures, night, contract)
     _times(connection, figures, night, contract)
     _rating_drift(connection, figures, night)
@@ -154,8 +155,9 @@ def _gone(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night)
         figures.add(table, "share_gone_at_once", "stop", share, high=night.settings.max_snapshot_loss, offenders=lost)
 
 
-def _otherwise(connection: duckdb.DuckDBPyConnection, figures: Figures, contract: Contract) -> None:
-    """Values of the new files that were taken otherwise than they were written: as missing, or rounded."""
+def _otherwise(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night, contract: Contract) -> None:
+    """Values of the new files that were taken otherwise than they were written: as missing, or rounded; and rows that take each other's
+    place under one key, of which there are few where keys are right."""
     for table in contract:
         notes = f"""SELECT column_name, note, rows, path, row_number, value FROM warehouse.collect.notes
             WHERE table_name = '{table.name}' AND file_id IN (SELECT file_id FROM gate.new_files)
@@ -163,6 +165,13 @@ def _otherwise(connection: duckdb.DuckDBPyConnection, figures: Figures, contract
         count = _one(connection, f"SELECT sum(rows) FROM ({notes})")
         if count:
             figures.add(table.name, "values_taken_otherwise", "warn", count, high=0, offenders=notes)
+        overwritten = f"SELECT * FROM ({notes}) WHERE starts_with(note, '{OVERWRITTEN}')"
+        share = _one(
+            connection,
+            f"""SELECT (SELECT sum(rows) FROM ({overwritten})) / sum(rows_read) FROM gate.new_files WHERE table_name = '{table.name}'""",
+        )
+        if share:
+            figures.add(table.name, "share_overwritten", "stop", share, high=night.settings.max_quarantine_share, offenders=overwritten)
 
 
 def _rules(connection: duckdb.DuckDBPyConnection, figures: Figures) -> None:
@@ -208,10 +217,15 @@ def _times(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night
                     SELECT file_id FROM warehouse.collect.files WHERE as_of = TIMESTAMP '{night.as_of_sql}') ORDER BY ALL"""
             count = _one(connection, f"SELECT count(*) FROM ({future})")
             figures.add(table.name, "rows_from_after_as_of", "warn", count, high=0, offenders=future)
-        stamped = f"""SELECT {", ".join(table.key)}, updated_at FROM gate.{table.name}
+        stamped = f"""SELECT {", ".join(table.key)}, updated_at FROM (
+                SELECT {", ".join(table.key)}, updated_at FROM gate.{table.name}
+                UNION SELECT {", ".join(table.key)}, updated_at FROM warehouse.raw.{table.name} WHERE _file_id IN (
+                    SELECT file_id FROM warehouse.collect.files WHERE as_of = TIMESTAMP '{night.as_of_sql}'))
             WHERE updated_at >= TIMESTAMP '{night.as_of_sql}' ORDER BY ALL"""
         count = _one(connection, f"SELECT count(*) FROM ({stamped})")
-        note = "written after the night's moment; counted as they are, for no earlier version of them is known"
+        note = (
+            "written after the night's moment; one of which no earlier version is known counts as it is, of the others the earlier version"
+        )
         figures.add(table.name, "rows_stamped_after_as_of", "warn", count, high=0, offenders=stamped, note=note if count else "")
 
 

@@ -23,6 +23,7 @@ import duckdb
 from include.collect import NothingCollected, collect
 from include.collect.contract import Contract, Table, load_contract
 from include.collect.landing import find_files
+from include.collect.load import OVERWRITTEN
 from include.collect.references import find_unmatched
 from include.collect.visible import make_views
 from include.collect.warehouse import connect
@@ -151,7 +152,13 @@ def _table(
         first = note["first"]
         value = "" if first["value"] is None else f": {first['value']!r}"
         place = f"{first['path']}, row {first['row_number']}{value}"
-        yield f"  {note['column_name']}: {note['note']}: {_count(note['rows'], 'row')}, first {place}"
+        yield f"  {note['column_name']}: {note['note']}: {_count(note['rows'], 'row')}, the first {place}"
+    overwritten = sum(note["rows"] for note in notes if note["note"].startswith(OVERWRITTEN)) / max(total["rows_read"], 1)
+    if overwritten > allowed:
+        obstacles.append(
+            f"{table.name}: {overwritten:.1%} of the rows take another's place under one key,"
+            f" and NIGHTSHELF_MAX_QUARANTINE_SHARE lets {allowed:.1%} pass."
+        )
     yield ""
     share = total["rows_quarantined"] / max(total["rows_read"], 1)
     if share > allowed:

@@ -64,11 +64,15 @@ create or replace macro ga4_param(params, name) as (
 );
 
 -- A visitor: the shop's own id where it gives one (and no address), else the browser's.
+-- NULL for the words that tags write where they have nothing.
+create or replace macro ga4_told(value) as
+    case when lower(trim(value)) not in ('', '(not set)', 'undefined', 'null', 'none', 'nan', 'n/a') then value end;
+
 create or replace macro ga4_visitor(user_id, user_pseudo_id) as
-    coalesce(case when user_id like '%@%' then customer_of_email(user_id) else user_id end, user_pseudo_id);
+    coalesce(case when user_id like '%@%' then customer_of_email(user_id) else nullif(ga4_told(user_id), '0') end, user_pseudo_id);
 
 create or replace macro ga4_product(item) as
-    coalesce(nullif(item ->> 'item_id', '(not set)'), line_named(nullif(item ->> 'item_name', '(not set)')));
+    coalesce(ga4_told(item ->> 'item_id'), line_named(ga4_told(item ->> 'item_name')));
 
 create or replace macro from_unix_microseconds(value) as
     coalesce(try(make_timestamp(try_cast(value as bigint)))::varchar, value);
@@ -76,7 +80,7 @@ create or replace macro from_unix_microseconds(value) as
 -- An order's id; a purchase that has none is known by who bought when.
 create or replace macro ga4_order(ecommerce, params, user_pseudo_id, event_timestamp) as
     coalesce(
-        nullif(nullif(try_cast(ecommerce as json) ->> 'transaction_id', '(not set)'), ''),
-        ga4_param(params, 'transaction_id'),
+        ga4_told(try_cast(ecommerce as json) ->> 'transaction_id'),
+        ga4_told(ga4_param(params, 'transaction_id')),
         key_of([user_pseudo_id, event_timestamp])
     );

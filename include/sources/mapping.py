@@ -245,7 +245,7 @@ def _text(path: Path) -> str:
 
 def _read_select(connection: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Select:
     """One SELECT, checked: a single statement, over the source's inputs and nothing else, giving columns of its contract table."""
-    table, sql = path.stem, _text(path).rstrip().rstrip(";")
+    table, sql = path.stem, re.sub(r";\s*(--[^\n]*\s*)*$", "", _text(path).rstrip())
     contract = load_contract()
     if table not in contract.table_names:
         raise BadSource(
@@ -258,11 +258,13 @@ def _read_select(connection: duckdb.DuckDBPyConnection, path: Path, source: Sour
     if len(tree["statements"]) != 1:
         raise BadSource(f"{path}: not one SELECT but {len(tree['statements'])} statements", "Write one SELECT a file.")
     try:
-        columns = [row[0] for row in connection.execute(f"describe {sql}").fetchall()]
+        columns = [column[0].lower() for column in connection.execute(f"select * from ({sql}\n) limit 0").description]
     except duckdb.Error as error:
         line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
         place = f"{path}, line {line[1]}" if line else str(path)
         raise BadSource(f"{place}: {error}", "Correct the SELECT; files.yml names the tables and columns it can read.") from error
+    if twice := sorted({column for column in columns if columns.count(column) > 1}):
+        raise BadSource(f"{path}: two columns are named {', '.join(twice)}", "Give each column of the contract once.")
     promised = contract.table(table)
     unknown = set(columns) - set(promised.column_names) - set(ORIGIN)
     missing = set(promised.required_columns) - set(columns)

@@ -138,6 +138,43 @@ def test_quotes_of_two_records_cost_the_record_that_opens_them(open_shop: Any, d
     assert open_shop.counts("products")[1] == (len(rows), len(rows) - 1, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "lines", "kept"),
+    [
+        ("products/p.csv", 'product_id,title,price\nP1,"24 cm pan,10\nP2,frame 7",NULL\n', ["P2"]),
+        ("products/p.csv", 'product_id,title,price\nP1,"24 cm pan,10\nP2,Lid,N/A\nP3,frame 7",9 EUR\n', ["P2"]),
+        ("products/p.csv", 'product_id,title,brand\nPAN,"24 cm pan,Fjord\n4711,frame 7",Alder\n', ["4711"]),
+        ("products/p.csv", 'product_id;title;brand\nmug;"Mug 8;Fjord\nblue-pan;Pan 9";Alder\n', ["blue-pan"]),
+        ("products/p.csv", 'product_id, title, brand\nP1, "24 cm pan, Fjord\nP2, frame 7", Alder\n', ["P2"]),
+    ],
+)
+def test_a_record_is_known_whatever_stands_in_its_cells(open_shop: Any, name: str, lines: str, kept: list[str]) -> None:
+    open_shop.put(name, lines)
+    open_shop.collect()
+    assert [product for product, _ in products(open_shop)] == kept
+    assert "across whole records" in open_shop.problems()[0][3]
+
+
+def test_prose_of_several_lines_is_no_record(open_shop: Any) -> None:
+    """Also where its commas are as many as a record has, and its words could be ids and prices."""
+    open_shop.put(
+        "products/p.csv",
+        'product_id,title,description,price\n1001,Pan,"Three sizes:\n16, 20, 24, 28\ncm",9.99\n16,Lid,"A lid.",5\n'
+        '1002,Shirt,"Sizes:\n36, 38, 40, 42\nYes, even shoes, gladly, 5",19.99\nmug,Mug,"A mug.\nStrong, cheap, blue, 7\nBuy it",3\n',
+    )
+    open_shop.put("answers/a.csv", 'answer_id,question,answer\nreturns,How?,"Within 30 days.\nYes, even shoes, gladly.\nThanks"\n')
+    open_shop.collect()
+    assert open_shop.problems() == []
+    assert [product for product, _ in products(open_shop)] == ["1001", "16", "1002", "mug"]
+    assert open_shop.sql("SELECT count(*) FROM raw.answers") == [(1,)]
+
+
+def test_blanks_behind_delimiters_and_blank_lines(open_shop: Any) -> None:
+    open_shop.put("products/p.csv", 'product_id, title, price\nP1, "Mug, blue", 3\n\nP2, "Lid", 4\n')
+    open_shop.collect()
+    assert (products(open_shop), open_shop.problems()) == ([("P1", "Mug, blue"), ("P2", "Lid")], [])
+
+
 def test_no_review_takes_the_rating_of_another(open_shop: Any) -> None:
     open_shop.put("reviews/r.csv", HEADER + 'r1,p1,5,"24 cm is fine,2026-02-01\nr2,p1,1,broke at 7",2026-02-02\n')
     open_shop.collect()
@@ -223,6 +260,9 @@ def test_json_keys_in_any_spelling_and_given_twice(open_shop: Any) -> None:
         ("r.csv", CSV.encode("utf-16"), "not UTF-8 but UTF-16"),
         ("r.csv", CSV.encode()[:64], "not UTF-8: cut off within a character"),
         ("r.csv", b"", "empty: there is not even a header"),
+        ("r.csv", "sep=;\nreview_id;product_id\n", "the first line, 'sep=;', is a spreadsheet's and no header: remove it"),
+        ("r.csv", "\n" + CSV, "the first line is blank: the header must come first"),
+        ("r.csv", gzip.compress(CSV.encode()), "gzip, though its name does not say so: let it end in .gz"),
         ("r.jsonl", b"\n", "empty"),
         ("r.csv", "id,stars\n1,2\n", "required columns missing: review_id, reviewed_at (found: id, stars)"),
         ("r.jsonl", '{"id": 1}\n', "required columns missing: review_id, reviewed_at (found: id)"),

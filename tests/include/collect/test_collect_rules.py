@@ -25,6 +25,8 @@ GOOD_TIMES = {
     "1767225600123": "2026-01-01 00:00:00.123",
     "1767225600123456": "2026-01-01 00:00:00.123456",
     "1970-01-01": "1970-01-01 00:00:00",
+    "202602011011.0": "2026-02-01 10:11:00",
+    "1767225600.0": "2026-01-01 00:00:00",
     "1767225600123456789": "2026-01-01 00:00:00.123457",
     "20260201": "2026-02-01 00:00:00",
     "2026020110": "2026-02-01 10:00:00",
@@ -58,7 +60,13 @@ BAD_TIMES = {
     "202613401015": "not a time",
     "20261399": "not a time",
     "46346.427": "not a time",
-    "638994000000000000": "not a time",
+    "638994000000000000": "in the future",
+    "253402300799": "in the future",
+    "253402300799000": "in the future",
+    "99991231": "in the future",
+    "1.76722E+09": "not a time",
+    "-0001-11-30 00:00:00": "missing",
+    "-62135596800": "missing",
     "2026-02-01junk": "not a time",
     "0000-00-00 00:00:00": "missing",
     "1969-12-31 23:59:59": "before 1970",
@@ -121,7 +129,7 @@ def test_times_that_may_lie_ahead_are_taken_and_births_before_1970_too(open_shop
 
 def test_times_that_cannot_be_meant_are_missing_where_they_are_optional(open_shop: Any) -> None:
     """Zero dates and dates that stand for never cost the value and not the row, and are noted."""
-    sentinels = ["0000-00-00", "0000-00-00 00:00:00", "0001-01-01T00:00:00", "1900-01-01", "1970-01-01", "9999-12-31 23:59:59", "0"]
+    sentinels = ["0000-00-00", "0000-00-00 00:00:00", "0001-01-01T00:00:00", "1900-01-01", "1970-01-01 08:00", "9999-12-31 23:59:59", "0"]
     rows = "".join(f"p{i},{moment},{moment}\n" for i, moment in enumerate(sentinels, 2))
     open_shop.put("products/p.csv", "product_id,available_until,created_at\n" + rows)
     births = ["0000-00-00", "0001-01-01", "1900-01-01", "2999-01-01", "1980-05-06T00:00:00+02:00", "19800506"]
@@ -168,8 +176,19 @@ def test_signs_for_no_number_are_words_where_a_text_is_wanted(open_shop: Any) ->
     ]
 
 
+def test_never_as_a_number_is_missing(open_shop: Any) -> None:
+    nevers = ["253402300799", "253402300799000", "253402214400", "253370764800000", "99991231", "-1", "000000000000"]
+    open_shop.put("products/p.csv", "product_id,available_until\n" + "".join(f"p{i},{never}\n" for i, never in enumerate(nevers, 2)))
+    open_shop.put_parquet(
+        "products/q.parquet", "SELECT 'q' || i AS product_id, [0, -62135596800, 253402300799][i] AS created_at FROM range(1, 4) t(i)"
+    )
+    open_shop.collect()
+    assert open_shop.problems() == []
+    assert open_shop.sql("SELECT count(*), count(available_until), count(created_at) FROM raw.products") == [(len(nevers) + 4, 0, 0)]
+
+
 def test_the_guest_is_nobody(open_shop: Any) -> None:
-    open_shop.put("orders/o.csv", "order_id,customer_id,ordered_at\n0,0,2026-02-01\n-1,-1,2026-02-01\n2,10,2026-02-01\n")
+    open_shop.put("orders/o.csv", "order_id,customer_id,ordered_at\n0,0,2026-02-01\n-1,-1.0,2026-02-01\n2,10,2026-02-01\n")
     open_shop.put_parquet(
         "reviews/r.parquet", "SELECT i AS review_id, i AS customer_id, 'p1' AS product_id, now() AS reviewed_at FROM range(2) t(i)"
     )
@@ -234,11 +253,14 @@ def test_an_address_as_an_id_is_told_and_never_shown(open_shop: Any, caplog: pyt
 
 
 def test_a_row_that_takes_another_back_says_no_more_than_which(open_shop: Any) -> None:
-    open_shop.put("events/e.csv", "event_id,deleted_at\ne0,2026-02-03\n,2026-02-03\n")
-    open_shop.put("events/f.csv", "event_id,event_type,occurred_at,deleted_at\ne0,,,2026-02-03\ne1,view,,\n")
-    open_shop.collect()
-    assert open_shop.reason("events").startswith("required columns missing: event_type, occurred_at")
-    assert open_shop.problems() == [(2, "occurred_at", None, "missing")]
+    open_shop.collect("2026-02-02")
+    open_shop.put("events/e.csv", "event_id,deleted_at\ne0,2026-02-03\n,2026-02-03\ne9,\n")
+    open_shop.put("events/f.csv", "event_id,event_type,occurred_at,deleted_at\ne1,view,,\n")
+    open_shop.collect("2026-02-04")
+    assert open_shop.problems() == [
+        (2, "event_id", None, "missing"), (3, "event_type", None, "missing"), (3, "occurred_at", None, "missing"),
+        (1, "occurred_at", None, "missing"),
+    ]  # fmt: skip
     assert open_shop.visible("events", "event_id", "2026-02-03") == [("e0",)]
     assert open_shop.visible("events", "event_id", "2026-02-03 00:00:01") == []
 

@@ -160,17 +160,17 @@ def test_a_row_that_says_it_is_gone_is_gone_from_then_on(open_shop: Any) -> None
 
 def test_what_a_snapshot_lacks_is_gone_and_may_come_back(open_shop: Any) -> None:
     snapshots = {"snapshot_tables": ["products"]}
-    for day, rows in enumerate(("p1,Piano\np2,Drum\np3,Flute\n", "p1,Piano\np3,Flute\n,Nameless\n", "p2,Drum\np1,Grand piano\n"), 1):
-        open_shop.put("products/base.csv", "product_id,title\n" + rows)
+    for day, rows in enumerate(("p1,Piano,\np2,Drum,\np3,Flute,1\n", "p1,Piano,\np3,Flute,-9\n", "p2,Drum,\np1,Grand piano,\n"), 1):
+        open_shop.put("products/base.csv", "product_id,title,price\n" + rows)
         open_shop.collect(f"2026-02-0{day}", **snapshots)
     assert open_shop.sql("SELECT rows_held, rows_gone FROM collect.files WHERE table_name = 'products' ORDER BY file_id") == [
         (0, 0), (3, 1), (2, 1),
     ]  # fmt: skip
-    assert open_shop.counts("products") == [(3, 3, 0, 0), (3, 0, 2, 1), (2, 2, 0, 0)]
+    assert open_shop.counts("products") == [(3, 3, 0, 0), (2, 0, 1, 1), (2, 2, 0, 0)]
     assert open_shop.visible("products", "title", "2026-02-01") == [("Drum",), ("Flute",), ("Piano",)]
     assert open_shop.visible("products", "title", "2026-02-02") == [("Flute",), ("Piano",)]
     assert open_shop.visible("products", "title", "2026-02-03") == [("Drum",), ("Grand piano",)]
-    open_shop.put("products/base.csv", "product_id,title\np1,Grand piano\np2,Drum\n")
+    open_shop.put("products/base.csv", "product_id,title,price\np1,Grand piano,\np2,Drum,\n")
     open_shop.collect("2026-02-04", **snapshots)
     assert open_shop.counts("products")[-1] == (2, 0, 2, 0)
     assert open_shop.visible("products", "title", "2026-02-04") == [("Drum",), ("Grand piano",)]
@@ -182,6 +182,45 @@ def test_a_snapshot_with_stamps_brings_back_what_was_gone(open_shop: Any) -> Non
         open_shop.collect(f"2026-02-0{day}", snapshot_tables=["products"])
     seen = [[title for (title,) in open_shop.visible("products", "title", f"2026-02-0{day}")] for day in (1, 2, 3)]
     assert seen == [["Drum", "Piano"], ["Piano"], ["Drum"]]
+
+
+def test_nothing_is_gone_from_a_snapshot_that_cannot_be_read_whole(open_shop: Any) -> None:
+    for day, rows in enumerate(("p1,Piano\np2,Drum\n", 'p1,"Pi"ano\np3,Flute\n'), 1):
+        open_shop.put("products/base.csv", "product_id,title\n" + rows)
+        open_shop.collect(f"2026-02-0{day}", snapshot_tables=["products"])
+    assert open_shop.visible("products", "title", "2026-02-02") == [("Drum",), ("Flute",), ("Piano",)]
+    assert open_shop.sql("SELECT note, rows FROM collect.notes") == [
+        ("lines of a snapshot that cannot be read: nothing is taken for gone", 1)
+    ]
+
+
+def test_bytes_of_a_snapshot_that_return_after_rows_came(open_shop: Any) -> None:
+    for day, rows in enumerate(("p1,Piano\n", "p1,Piano\np2,Drum\n", "p1,Piano\n"), 1):
+        open_shop.put("products/base.csv", "product_id,title\n" + rows)
+        open_shop.collect(f"2026-02-0{day}", snapshot_tables=["products"])
+    assert open_shop.visible("products", "title", "2026-02-03") == [("Piano",)]
+
+
+def test_a_row_that_comes_later_and_only_says_that_it_is_gone_wins(open_shop: Any) -> None:
+    """Also where it says a date, and what was known has a stamp of that day."""
+    open_shop.put("products/a.csv", HEADER + "p2,Drum,2026-01-20T01:00Z\n")
+    open_shop.collect("2026-01-21")
+    open_shop.put("products/b.csv", "product_id,deleted_at\np2,2026-01-20\n")
+    open_shop.collect("2026-01-22")
+    assert open_shop.visible("products", "title", "2026-01-21") == [("Drum",), ("Piano",)]
+    assert open_shop.visible("products", "title", "2026-01-22") == [("Piano",)]
+
+
+def test_rows_that_take_each_others_place_are_told(open_shop: Any) -> None:
+    open_shop.put("order_items/a.csv", "order_id,line_number,product_id\no1,1,p1\no1,1,p2\no1,1,p3\no2,1,p1\no2,1,p1\n")
+    open_shop.put("events/oct.csv", "event_id,event_type,occurred_at\n1,view,2026-01-05\n2,view,2026-01-06\n")
+    open_shop.put("events/sep.csv", "event_id,event_type,occurred_at\n1,view,2026-01-25\n3,view,2026-01-26\n")
+    open_shop.put("products/a.csv", HEADER + "p2,Drum,2026-01-02\np2,Big drum,2026-01-03\n")
+    open_shop.collect()
+    assert open_shop.sql("SELECT table_name, column_name, note, rows FROM collect.notes ORDER BY 1") == [
+        ("events", "event_id", "overwritten: a key that was known with another occurred_at: it takes that one's place", 1),
+        ("order_items", "order_id, line_number", "overwritten: one key several times, saying otherwise: the last row counts", 2),
+    ]
 
 
 def test_a_snapshot_of_no_table_is_a_bad_setting(open_shop: Any) -> None:

@@ -26,6 +26,9 @@ def unmatched(shop: Any) -> dict[str, Reference]:
         ("A1", "a1", "small and capital letters"),
         ("A1", "A1\u00a0", "invisible characters"),
         ("A\u200b1", "A1", "invisible characters"),
+        ("A1", "A1\u2009", "invisible characters"),
+        ("1001", "'1001", "signs before them ('1001, #1001)"),
+        ("Caf\u00e9", "Cafe\u0301", "accents put together from two signs"),
     ],
 )
 def test_a_spelling_is_named(open_shop: Any, known: str, used: str, cause: str) -> None:
@@ -52,10 +55,15 @@ def test_several_spellings_and_ids_that_nobody_knows(open_shop: Any) -> None:
     assert found.ids == [("7.0", "007"), ("ab", "AB"), ("[email]", None)]
 
 
-def test_a_table_that_is_absent_cannot_be_named(open_shop: Any) -> None:
-    open_shop.put("orders/o.csv", "order_id,customer_id,ordered_at\no1,anybody,2026-02-01\n")
+def test_where_a_table_is_absent_only_spellings_of_one_id_are_told(open_shop: Any) -> None:
+    open_shop.put("orders/o.csv", "order_id,customer_id,ordered_at\no1,anybody,2026-02-01\no2,17004.0,2026-02-01\n")
+    open_shop.put("events/e.csv", "event_id,event_type,occurred_at,customer_id\ne1,view,2026-02-01,17004\ne2,view,2026-02-01,c9\n")
     open_shop.collect()
-    assert unmatched(open_shop) == {}
+    found = unmatched(open_shop)
+    assert {name: (reference.parent, reference.unmatched, reference.ids[0]) for name, reference in found.items()} == {
+        "orders.customer_id": ("events", 1, ("17004.0", "17004")),
+        "events.customer_id": ("orders", 1, ("17004", "17004.0")),
+    }
 
 
 def test_what_variants_have_in_common_may_be_named(open_shop: Any) -> None:

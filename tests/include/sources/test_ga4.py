@@ -55,6 +55,8 @@ EVENTS = [
     event("purchase", 60, MUG | {"quantity": "2"}, HAT, ecommerce={"transaction_id": "T1"}, currency="EUR", value=39.5),
     event("purchase", 61, MUG, ecommerce={"transaction_id": "T2"}, currency="EUR", value=9.5, visitor="33.44", debug_mode=1),
     event("purchase", 62, MUG | {"price": 11}, ecommerce={"transaction_id": "(not set)"}, value=11, visitor="33.44"),
+    event("purchase", 63, ecommerce={"transaction_id": "undefined"}, value=12, visitor="55.66", user_id="undefined"),
+    event("purchase", 64, ecommerce={"transaction_id": "undefined"}, value=13, visitor="77.88", user_id="0"),
     event("refund", 70, MUG | {"quantity": "1"}, ecommerce={"transaction_id": "T1"}),
     event("refund", 71, ecommerce={"transaction_id": "T2"}),
 ]
@@ -119,6 +121,10 @@ def test_purchases_are_orders_once_and_refunds_take_them_back(night: Night) -> N
             ("T1", "11.22", "12:00:07", "paid", "39.0000", "EUR", False),
             ("T2", "33.44", "12:01:01", "returned", "9.5000", "EUR", True),
             (UNTOLD, "33.44", "12:01:02", "paid", "11.0000", None, False),
+            *(
+                (hashlib.md5(f"{visitor}\x1f{NOON + second * 1_000_000}".encode()).hexdigest(), visitor, told, "paid", total, None, False)
+                for visitor, second, told, total in (("55.66", 63, "12:01:03", "12.0000"), ("77.88", 64, "12:01:04", "13.0000"))
+            ),
         ]
     )
     columns = "order_id, line_number, product_id, quantity::int, unit_price::varchar, returned_quantity::int"
