@@ -56,7 +56,7 @@ def load(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, name: str, 
     rows_read, rows_quarantined = con.execute("SELECT count(*), count(*) FILTER (_is_refused) FROM staged").fetchone() or (0, 0)
     _write_remarks(con, table, file_id, name, as_of)
     collected = f"TIMESTAMP '{as_of - timedelta(microseconds=1)}'"  # the night itself sees what is before its moment
-    _find_touched(con, table)
+    _find_touched(con, table, collected)
     (touched,) = con.execute("SELECT count(*) FROM touched").fetchone() or (0,)
     rows_held, rows_gone = _mark_gone(con, table, file_id, collected) if is_snapshot else (0, 0)
     rows_loaded, rows_duplicate, rows_replacing = _insert_new(con, table, file_id, bool(touched)), 0, 0
@@ -103,19 +103,24 @@ def _own_time(table: Table) -> str:
     return f"coalesce({event_time}TIMESTAMP '1970-01-01')"
 
 
-def _find_touched(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Temp table `touched`: keys that occur more than once in the file, or in raw already (_known; _last_at is their newest version's
-    moment). Usually few."""
+def _find_touched(con: duckdb.DuckDBPyConnection, table: Table, collected: str) -> None:
+    """Temp table `touched`: keys that occur more than once in the file, or in raw already. Usually few.
+
+    _known says whether the key is in raw; _last_at is the moment of its newest version there, where that may lie after what comes now.
+    """
     key = _key(table)
+    (is_late,) = con.execute(
+        f"""SELECT (SELECT max({_AT_TIME}) FROM raw.{table.name}) > {collected} OR (SELECT count(deleted_at) FROM staged) > 0"""
+    ).fetchone() or (True,)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE touched AS
-        SELECT {key}, bool_or(_known) AS _known, max(_last_at) AS _last_at FROM (
+        SELECT {key}, bool_or(_known) AS _known, {"max(_last_at)" if is_late else "NULL::TIMESTAMP"} AS _last_at FROM (
             SELECT {key}, false AS _known, NULL::TIMESTAMP AS _last_at FROM staged WHERE NOT _is_refused GROUP BY ALL HAVING count(*) > 1
             UNION ALL
             SELECT {key}, true, {_AT_TIME} FROM raw.{table.name}
             SEMI JOIN (SELECT {key} FROM staged WHERE NOT _is_refused) USING ({key})
-        ) GROUP BY ALL"""
+        ) GROUP BY {key}"""
     )
 
 
@@ -163,39 +168,41 @@ def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int,
     (any_gone,) = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM raw.{table.name} WHERE _gone_at IS NOT NULL LIMIT 1)").fetchone() or (
         0,
     )
-    gone, returned = ("_gone_at IS NOT NULL", f"_known AND {_returns(table)}") if any_gone else ("false", "false")
+    returned = f"_known AND {_returns(table)}" if any_gone else "false"
+    gone, no_gone = (", _gone_at IS NOT NULL AS _gone", ", false") if any_gone else ("", "")
+    came_back, unless_gone = (", lag(_gone) OVER w AS _gone_before", " AND NOT _gone_before") if any_gone else ("", "")
     # Contents are compared by 64-bit hash: only neighbours under one key ever meet, and hashing keeps the windows narrow.
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE versions AS
         WITH candidates AS (
-            SELECT rowid AS _at, {key}, _file_id, _row, {_AT_TIME} AS _at_time, {own_time} AS _own_time,
-                _superseded_at, hash({columns}) AS _content, {gone} AS _gone, true AS _was_known
+            SELECT rowid AS _at, {key}, _file_id, _row, {_AT_TIME} AS _at_time, _superseded_at, hash({columns}) AS _content,
+                true AS _was_known, _valid_from < {_AT_TIME} AS _backwards{gone}
             FROM raw.{table.name} SEMI JOIN touched USING ({key})
             UNION ALL
             SELECT NULL, {_key(table, "staged.")}, {file_id}, _row, CASE WHEN {returned} THEN {collected}
                 WHEN updated_at IS NOT NULL THEN updated_at
                 WHEN deleted_at IS NOT NULL AND deleted_at > coalesce(_last_at, deleted_at - INTERVAL 1 DAY) THEN deleted_at
-                WHEN _known THEN greatest({collected}, _last_at)
-                ELSE {own_time} END, {own_time},
-                NULL, hash({columns}), false, _known
+                WHEN _known THEN greatest({collected}, coalesce(_last_at, {collected}))
+                ELSE {own_time} END, NULL, hash({columns}), _known, false{no_gone}
             FROM staged JOIN touched USING ({key}) WHERE NOT _is_refused
         ),
         compared AS (
-            SELECT *, row_number() OVER w AS _place, count(_at) OVER w AS _known_before,
-                _at IS NULL AND _content IS NOT DISTINCT FROM lag(_content) OVER w AND NOT coalesce(lag(_gone) OVER w, false) AS _same,
-                _at IS NULL AND _own_time <> lag(_own_time) OVER w AS _moved
-            FROM candidates WINDOW w AS {window}
-        )
-        SELECT _at, _row, _at_time, _same, _was_known, _moved, _place = 1 AS _first,
-            _at IS NOT NULL AND _known_before = 1 AND _place > 1 AS _was_first,
-            _superseded_at AS _was, lead(CASE WHEN NOT _same THEN _at_time END IGNORE NULLS) OVER {window} AS _superseded_at
-        FROM compared"""
+            SELECT *, lag(_content) OVER w AS _before{came_back} FROM candidates WINDOW w AS {window}
+        ),
+        judged AS (SELECT *, _at IS NULL AND _content IS NOT DISTINCT FROM _before{unless_gone} AS _same FROM compared)
+        SELECT _at, _row, _at_time, _same, _was_known, _before IS NULL AS _first,
+            _backwards AND _before IS NOT NULL AS _was_first, _superseded_at AS _was,
+            lead(CASE WHEN NOT _same THEN _at_time END IGNORE NULLS) OVER {window} AS _superseded_at
+        FROM judged"""
     )
     con.execute(
-        f"""UPDATE raw.{table.name} AS held SET _superseded_at = versions._superseded_at,
-            _valid_from = CASE WHEN versions._was_first THEN versions._at_time ELSE held._valid_from END
-        FROM versions WHERE held.rowid = versions._at AND (versions._was IS DISTINCT FROM versions._superseded_at OR versions._was_first)"""
+        f"""UPDATE raw.{table.name} AS held SET _superseded_at = versions._superseded_at FROM versions
+        WHERE held.rowid = versions._at AND versions._was IS DISTINCT FROM versions._superseded_at"""
+    )
+    con.execute(  # hardly ever any, and a column's update costs by its blocks
+        f"""UPDATE raw.{table.name} AS held SET _valid_from = versions._at_time FROM versions
+        WHERE held.rowid = versions._at AND versions._was_first"""
     )
     inserted = con.execute(
         f"""INSERT INTO raw.{table.name} ({columns}, _file_id, _row, _valid_from, _superseded_at)
@@ -205,24 +212,26 @@ def _insert_versions(con: duckdb.DuckDBPyConnection, table: Table, file_id: int,
     duplicates, replacing = con.execute(
         "SELECT count(*) FILTER (_same), count(*) FILTER (_at IS NULL AND NOT _same AND _was_known) FROM versions"
     ).fetchone() or (0, 0)
-    _note_overwritten(con, table, file_id)
+    _note_overwritten(con, table, file_id, replacing)
     return (int(inserted[0]) if inserted else 0), duplicates, replacing
 
 
-def _note_overwritten(con: duckdb.DuckDBPyConnection, table: Table, file_id: int) -> None:
+def _note_overwritten(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, replacing: int) -> None:
     """Note rows that take each other's place though a key should be of one: several of a file, none of which says to be newer, or facts of
     another time than what was known under their key (ids that start anew every month)."""
-    for condition, note in (
-        ("_superseded_at = _at_time", "one key several times, saying otherwise: the last row counts"),
-        (
-            f"_was_known AND _moved AND {table.need == 'fact'}",
-            f"a key that was known with another {table.event_time}: it takes that one's place",
-        ),
-    ):
+    rows, first = con.execute(
+        "SELECT count(*), min(_row) FROM versions WHERE _at IS NULL AND NOT _same AND _superseded_at = _at_time"
+    ).fetchone() or (0, None)
+    _note(con, table, file_id, OVERWRITTEN + "one key several times, saying otherwise: the last row counts", rows, first)
+    if table.need == "fact" and replacing:
+        key, time = _key(table), table.event_time
         rows, first = con.execute(
-            f"SELECT count(*), min(_row) FROM versions WHERE _at IS NULL AND NOT _same AND {condition}"
+            f"""SELECT count(DISTINCT _row), min(_row) FROM (
+                SELECT {key}, _row, {time} AS told FROM staged
+                JOIN (FROM versions WHERE _at IS NULL AND NOT _same AND _was_known) USING (_row))
+            JOIN (SELECT {key}, {time} AS held FROM raw.{table.name} WHERE _file_id <> {file_id}) USING ({key}) WHERE told <> held"""
         ).fetchone() or (0, None)
-        _note(con, table, file_id, OVERWRITTEN + note, rows, first)
+        _note(con, table, file_id, f"{OVERWRITTEN}a key that was known with another {time}: it takes that one's place", rows, first)
 
 
 def _note(con: duckdb.DuckDBPyConnection, table: Table, file_id: int, note: str, rows: int, first: int | None) -> None:

@@ -152,4 +152,4 @@ def test_a_line_that_is_no_json_is_refused_by_its_number(tmp_path: Path, open_ni
     night = open_night("2026-11-30", source="ga4", data=tmp_path)
     land(night)
     collect(night)
-    assert raw(night, "quarantine", "distinct path, row_number", "all", "collect") == [("events_20261129.json", 14)]
+    assert raw(night, "quarantine", "distinct path, row_number", "all", "collect") == [("events_20261129.json", 16)]
