@@ -20,7 +20,8 @@ _NUMBERS = (*_WHOLE, *_FLOATS, "DECIMAL")
 _TIMES = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
 _ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
 _NESTED = ("STRUCT", "MAP", "LIST", "UNION")
-_YES, _NO = "('true', 't', 'yes', 'y', '1', '1.0')", "('false', 'f', 'no', 'n', '0', '0.0')"
+_YES = "('true', 't', 'yes', 'y', '1', '1.0', 'on', 'granted', 'accepted', 'subscribed', 'enabled')"
+_NO = "('false', 'f', 'no', 'n', '0', '0.0', 'off', 'denied', 'declined', 'unsubscribed', 'disabled')"
 
 # What databases, spreadsheets, pandas and web analytics write where they have nothing, in lower case.
 NOTHING = (

@@ -316,6 +316,13 @@ def test_amounts_ratings_and_flags(open_shop: Any) -> None:
     assert open_shop.counts("products")[1] == (8, 4, 0, 4)
 
 
+def test_consent_in_the_words_of_mailing_tools(open_shop: Any) -> None:
+    words = {"subscribed": True, "Granted": True, "on": True, "unsubscribed": False, "DENIED": False, "off": False}
+    open_shop.put("customers/c.csv", "customer_id,consent_personalisation\n" + "".join(f"c{word},{word}\n" for word in words))
+    open_shop.collect()
+    assert dict(open_shop.sql("SELECT substr(customer_id, 2), consent_personalisation FROM raw.customers")) == words
+
+
 def test_several_problems_of_one_row_are_one_row_quarantined(open_shop: Any) -> None:
     open_shop.put("reviews/r.csv", "review_id,product_id,rating,reviewed_at\n,,99,never\n")
     open_shop.collect()
