@@ -197,7 +197,7 @@ def summarise(night: Night, succeeded: bool, failed: list[str], seconds: float) 
         say(f"  {step['step']:<20} {step['status']:<7} {step['seconds']:>8.1f} s")
     causes = {step["step"]: f"{step['problem']}\n  Next: {step['next_step']}" for step in steps if step["status"] == "failed"}
     for task in failed:
-        say(f"\nThe night failed at {task}. Cause: {causes.get(task, 'it stands in the log above.')}")
+        say(f"\nThe night failed at {task}. Cause: {causes.get(task, 'the error in the log above says it, and what to do next.')}")
     served = current_release(night.home)
     published = [release for release in list_releases(night.home, night.shop) if release.as_of == night.as_of.replace(tzinfo=None)]
     if "publish" not in (step["step"] for step in steps if step["status"] == "done"):

@@ -49,16 +49,7 @@ def stage(con: duckdb.DuckDBPyConnection, table: Table, relation: Relation, late
 
 def _staging_sql(table: Table, relation: Relation, latest: datetime) -> str:
     position = {name: i for i, name in enumerate(relation.names)}
-    cells = [
-        Cell(
-            column,
-            relation.types[position[column.name]],
-            *(f'"{step}_{column.name}"' for step in ("written", "given", "parsed")),
-            f'"{column.name}"',
-        )
-        for column in table.columns
-        if column.name in position
-    ]
+    cells = [_cell(column, relation.types[position[column.name]]) for column in table.columns if column.name in position]
     written, given, parsed, values = [], [], [], []
     for cell in cells:
         written.append(f"{written_sql(f'c{position[cell.column.name]}', cell.data_type, cell.column)} AS {cell.written}")
@@ -96,8 +87,14 @@ def _staging_sql(table: Table, relation: Relation, latest: datetime) -> str:
         FROM (SELECT *, _malformed IS NOT NULL OR {_any(problems)} AS _is_refused FROM typed)"""
 
 
+def _cell(column: Column, data_type: str) -> Cell:
+    name = column.name
+    return Cell(column, data_type, f'"written_{name}"', f'"given_{name}"', f'"parsed_{name}"', f'"{name}"')
+
+
 def _absent(column: Column) -> Cell:
-    return Cell(column, "VARCHAR", *["NULL::VARCHAR"] * 4)
+    nothing = "NULL::VARCHAR"
+    return Cell(column, "VARCHAR", nothing, nothing, nothing, nothing)
 
 
 def _any(columns: list[tuple[Cell, list[Rule]]]) -> str:

@@ -8,6 +8,11 @@ with catalogue as (
     from {{ ref('products') }}
 ),
 
+-- A product that left the shop's catalogue has no page any more, though orders name it.
+pages as (
+    select product_id from {{ ref('stg_products') }}
+),
+
 hidden as (
     select product_id from {{ ref('stg_products') }}
     where is_hidden
@@ -126,8 +131,9 @@ ranked as (
 
 -- The page of any variant shows what goes with the product.
 of_variants as (
-    select * from ranked
-    where rank <= {{ var('similar_length') }}
+    select ranked.* from ranked
+    inner join pages on ranked.product_id = pages.product_id
+    where ranked.rank <= {{ var('similar_length') }}
     union all
     select
         variants.product_id,

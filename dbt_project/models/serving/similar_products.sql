@@ -8,9 +8,15 @@ with predicted as (
     }) }}
 ),
 
+-- A product that left the shop's catalogue has no page any more, though orders name it.
+pages as (
+    select product_id from {{ ref('stg_products') }}
+),
+
 -- The page of any variant shows what is similar to the product.
 of_variants as (
-    select * from predicted
+    select predicted.* from predicted
+    inner join pages on predicted.product_id = pages.product_id
     union all
     select
         variants.product_id,
