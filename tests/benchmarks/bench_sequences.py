@@ -83,7 +83,8 @@ def write_snapshot(sequences: Path, attributes: Path | None, folder: Path) -> in
                 and {END} - to_days(earlier.back) < i.occurred_at)
             order by all""",
         "products": f"""
-            select product_id, null::varchar as title, null::varchar as category, null::varchar as brand, 1.0::double as price,
+            select product_id, product_id as shown_product_id,
+                null::varchar as title, null::varchar as category, null::varchar as brand, 1.0::double as price,
                 true as is_available, false as is_repeatable, coalesce(text, '') as text, md5(coalesce(text, '')) as text_hash,
                 {END} - to_days(max(back) + 1) as created_at, {END} - to_days(max(back) + 1) as first_seen_at
             from (select product_id, (select max(back) from rows) as back from rows group by product_id) left join words using (product_id)
