@@ -160,18 +160,19 @@ def texts_of(release: Path) -> Iterator[str]:
         yield from map(str, rows)
 
 
-def test_what_nobody_can_be_is_shown_nothing_for_adults(shop_case: Case, nights: Callable[..., Night]) -> None:
-    night = nights("ages", AS_OF, source="files", data=shop_case("x_sentinel_birthdays"))
-    with duckdb.connect(str(night.serving), read_only=True) as release:
-        products = str(shop_case("x_sentinel_birthdays") / "products" / "products.csv")
-        customers = str(shop_case("x_sentinel_birthdays") / "customers" / "customers.csv")
-        adults_only = f"SELECT product_id FROM read_csv('{products}', all_varchar = true) WHERE minimum_age = '18'"
-        shown = release.execute(
-            f"""SELECT DISTINCT birth_date FROM recommendations JOIN read_csv('{customers}', all_varchar = true) USING (customer_id)
-            WHERE product_id IN ({adults_only})"""
-        ).fetchall()
-        assert shown == [("1980-01-01",)]
-        assert release.execute("SELECT count(DISTINCT customer_id) FROM recommendations").fetchone() == (60,)
+def test_an_age_that_nobody_can_have_is_unknown(shop_case: Case, nights: Callable[..., Night]) -> None:
+    """The lists go by `reached_age`: what has a minimum age is shown to nobody whose age is unknown (tests/test_shop_rules.py)."""
+    data = shop_case("x_sentinel_birthdays")
+    night = nights("ages", AS_OF, ("land", "collect", "check_raw", "transform"), source="files", data=data)
+    reached = duckdb.execute(
+        """SELECT birth_date, min(reached_age), max(reached_age), count(*)
+        FROM read_csv(?, all_varchar = true) JOIN read_parquet(?) USING (customer_id) GROUP BY ALL ORDER BY ALL""",
+        [str(data / "customers" / "customers.csv"), str(night.features / "customers.parquet")],
+    ).fetchall()
+    assert [(born, low, high) for born, low, high, _ in reached] == [
+        ("0001-01-01", 0, 0), ("1900-01-01", 0, 0), ("1980-01-01", 18, 18), ("2015-05-05", 0, 0), (None, 0, 0),
+    ]  # fmt: skip
+    assert sum(count for *_, count in reached) == 60
 
 
 def test_a_product_that_left_the_export(shop_case: Case, nights: Callable[..., Night], tmp_path: Path) -> None:
