@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import duckdb
 
+from include.alerts import earlier_alerts
 from include.errors import NightError
 from include.night import Night, write_atomically
-from include.release_id import code_version, release_id
+from include.release_id import code_version, lineage_told, release_id
 from include.run_dbt import Outcome, run_commands
 from include.settings import CHECKOUT
 
@@ -107,19 +108,13 @@ def _of_night(night: Night, rebuild_from: str) -> dict[str, str]:
         "rebuild_from": rebuild_from,
         "features_dir": night.features,
         "predictions_dir": night.predictions,
-        "earlier_alerts": _earlier_alerts(night),
+        "earlier_alerts": earlier_alerts(night),
         "quality_dir": night.folder / "quality",
         "release_id": release_id(night),
+        "lineage": lineage_told(night),
         "code_version": code_version(),
     }
     return {f"DBT_ENV_CUSTOM_ENV_{name.upper()}": str(value) for name, value in told.items()}
-
-
-def _earlier_alerts(night: Night) -> Path:
-    """The alerts the shop's latest strictly earlier night left; a path where there is no file if there was none."""
-    name = "sentiment_alerts.parquet"
-    earlier = sorted(path for path in night.features.parent.glob(f"*/{name}") if path.parent.name < night.key)
-    return earlier[-1] if earlier else night.features.parent / "none" / name
 
 
 def run_dbt(night: Night, commands: list[list[str]], rebuild_from: str = _BEGINNING) -> Outcome:

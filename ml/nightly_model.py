@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -55,11 +56,13 @@ class Evaluation:
 class NightlyModel(ABC):
     """A model that is fitted, judged and asked every night.
 
-    Subclasses take one pydantic config, which `save` keeps beside the weights. They raise `saved_format` where `load` can no longer read
-    what `save` wrote before: a shop's model of another format is left alone, and the next night starts anew.
+    Subclasses take one pydantic config, which `save` keeps beside the weights. `deciding` names the first of their metrics. They raise
+    `saved_format` where `load` can no longer read what `save` wrote before: a shop's model of another format is left alone, and the next
+    night starts anew.
     """
 
     name: ClassVar[str]
+    deciding: ClassVar[str]
     saved_format: ClassVar[int] = 1
     config: Any
 
@@ -74,6 +77,12 @@ class NightlyModel(ABC):
     @abstractmethod
     def why_not(cls, features: Path, config: object) -> str | None:
         """The reason why this shop cannot have this model (too few reviews, say), for people; None where it can."""
+
+    @classmethod
+    @abstractmethod
+    def test_starts_at(cls, features: Path) -> datetime | None:
+        """The moment (UTC, without zone) at which the snapshot's test rows begin: what is fitted on BEFORE_TEST learns from nothing at or
+        after it. None where there are no test rows."""
 
     @abstractmethod
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
-from ml.nightly_model import Evaluation
+from ml.evidence import LASTING, standard_errors
 
 RESAMPLES = 1_000
-CONFIDENCE = 0.95
 ROWS_AT_ONCE = 2_000_000
+SPREAD = 0.1  # standard deviation of what a night's fit is worth over another, relative, before anything is measured
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,78 @@ def relative_difference(challenger: np.ndarray, champion: np.ndarray, seed: int)
     return Interval(float(_relative(pairs.mean(axis=0, keepdims=True))[0]), low, high)
 
 
-def better_or_alike(challenger: Evaluation, champion: Evaluation, margin: float, seed: int) -> tuple[bool, Interval]:
-    """Whether the challenger may take the champion's place, and the relative difference that decides it.
+@dataclass(frozen=True)
+class Expected:
+    """What a fresh model is expected to be worth over another, relative, after all that was measured: mean and standard error of the
+    posterior."""
 
-    It may unless it is worse beyond `margin` for sure: unless the whole 95 % interval of the relative difference lies below -margin. Fresh
-    data are worth something that the test days do not show yet, so doubt speaks for the challenger.
+    value: float
+    error: float
 
-    Raises:
-        ValueError: the two were not judged on the same units.
+    @property
+    def interval(self) -> Interval:
+        reach = standard_errors(LASTING) * self.error
+        return Interval(self.value, self.value - reach, self.value + reach)
+
+
+def expected_difference(fresh: np.ndarray, other: np.ndarray) -> Expected:
+    """What fresh models are worth over another, relative to it, from the scores of n units.
+
+    A unit is a customer or a review with all nights it was judged in, which makes units independent where the nights' days overlap. The
+    ratio of the sums has the standard error of a ratio estimator (Cochran, "Sampling Techniques", 1977, section 6.4). Few units say
+    little, so it is drawn to what is known before (a normal prior, mean 0 and standard deviation SPREAD: models of one shop, a night
+    apart, are mostly alike). Where the other's scores are all 0 any gain counts as 1, and the prior's doubt stays.
+
+    Args:
+        fresh: (n,) sums of the fresh models' scores, one a night.
+        other: (n,) the other's, of the same nights.
     """
-    if not np.array_equal(challenger.unit_ids, champion.unit_ids):
-        raise ValueError("challenger and champion were judged on different units; they must be judged on one snapshot and split")
-    interval = relative_difference(challenger.unit_scores, champion.unit_scores, seed)
-    return interval.high >= -margin, interval
+    total = float(other.sum())
+    if len(fresh) < 2 or total <= 0:
+        return Expected(float(np.sign(fresh.sum())) if total <= 0 else 0.0, SPREAD)
+    ratio = float(fresh.sum()) / total
+    residuals = fresh - ratio * other
+    variance = float((residuals**2).sum()) * len(fresh) / (len(fresh) - 1) / total**2
+    drawn = SPREAD**2 / (SPREAD**2 + variance)
+    return Expected(drawn * (ratio - 1), sqrt(drawn * variance))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison means for a fresh model.
+
+    Attributes:
+        promoted: it may predict.
+        proven: it may also be what later nights' models are measured by.
+        tonight: relative difference on tonight's test days, with its 95 % interval.
+        expected: with the earlier nights' evidence.
+    """
+
+    promoted: bool
+    proven: bool
+    tonight: Interval
+    expected: Expected
+
+
+def judge_fresh(tonight: tuple[np.ndarray, np.ndarray], pooled: tuple[np.ndarray, np.ndarray], margin: float, seed: int) -> Verdict:
+    """Whether a fresh model may predict in place of the reference it was judged beside.
+
+    It may not if it is worse by more than `margin` for sure tonight (the whole 95 % interval lies below), nor if, by the evidence of all
+    nights since the reference became one, it is expected to be: `margin` is what the freshness of a model is worth, which the test days do
+    not show. It becomes the reference itself when it is expected to be no worse and a loss beyond `margin` is ruled out (95 % interval).
+    Until then the reference stays, so that small losses which no single night can see do not add up.
+
+    Args:
+        tonight: (n,) scores of tonight's units, of the fresh model and of the reference.
+        pooled: (m,) sums by unit over the nights since the reference became one, tonight among them, of the fresh models and of the
+            reference.
+        margin: relative.
+        seed: of the resamples.
+    """
+    interval, expected = relative_difference(*tonight, seed), expected_difference(*pooled)
+    promoted = interval.high >= -margin and expected.value >= -margin
+    proven = promoted and expected.value >= 0 and expected.interval.low >= -margin
+    return Verdict(promoted, proven, interval, expected)
 
 
 def _relative(means: np.ndarray) -> np.ndarray:
@@ -84,6 +144,5 @@ def _resampled_means(values: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _bounds(means: np.ndarray) -> tuple[float, float]:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = np.quantile(means, [LASTING, 1 - LASTING])
     return float(low), float(high)

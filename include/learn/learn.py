@@ -1,9 +1,10 @@
 """One model's part of a night: fit, judge, compare with the champion, keep, predict.
 
-The challenger is fitted on everything before the test days and judged on them. The champion is judged on the same days with the
-weights it was judged with on its own night: they are at least a night older and never saw these days. Who wins predicts with
-weights refitted on the full history. Champion is who predicts tonight, challenger who lost the comparison; a first model is
-champion without one. Where nobody can be judged nothing speaks for the challenger, and the champion stays.
+The challenger is fitted on everything before the test days and judged on them. The reference, the champion that was last proven, is
+judged on the same days with the weights it was judged with on its own night: they are at least a night older and never saw these days; a
+model that has seen them is not compared. Who wins predicts with weights refitted on the full history (see `judge_fresh`). Champion is who
+predicts tonight, challenger the fresh model where it lost; a first model is champion without a comparison. Where nobody can be judged
+nothing speaks for the challenger, and the champion stays.
 """
 
 from __future__ import annotations
@@ -11,54 +12,25 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 
 from include.errors import BadSetting
-from include.learn.compare import Interval, better_or_alike, paired_difference
+from include.learn.comparison import comparable, compare, has_seen_test_days
+from include.learn.judged import forget_judged
+from include.learn.lineage import lineage
 from include.learn.models import MODELS, ModelLine
-from include.learn.shelf import Kept, champion_before, forget, keeping, prune
+from include.learn.outcome import Outcome, figures_of, headline, write_metrics
+from include.learn.shelf import Kept, Standing, forget, keeping, prune, standing_before
 from include.learn.tracking import Record, record
 from include.learn.tuned import found_before, with_found
 from include.night import Night
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, NightlyModel
 
 log = logging.getLogger(__name__)
-
-METRICS = pa.schema(
-    [
-        ("model", pa.string()),
-        ("role", pa.string()),
-        ("metric", pa.string()),
-        ("value", pa.float64()),
-        ("baseline", pa.string()),
-        ("baseline_value", pa.float64()),
-        ("split", pa.string()),
-        ("evaluated_at", pa.timestamp("us")),
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Who predicts tonight and how everyone did.
-
-    Attributes:
-        predictor: the champion of this night, with the weights that predict.
-        by_role: evaluations of the champion, and of the challenger where one lost.
-        difference: relative difference challenger to champion before the decision, where there was a comparison.
-        is_new: whether the champion was fitted tonight.
-    """
-
-    predictor: NightlyModel
-    by_role: dict[str, Evaluation]
-    difference: Interval | None
-    is_new: bool
 
 
 def learn(night: Night, name: str) -> None:
@@ -84,67 +56,104 @@ def learn(night: Night, name: str) -> None:
             return
         if found := found_before(night, name):
             notes["tuned"] = found
-        champion = champion_before(night, name, line.model.saved_format)
-        notes["champion_before"] = champion.folder.name if champion else None
-        if champion and night.settings.models == "keep":
+        before, previous = standing_before(night, name, line.model.saved_format), earlier_predictions(night, name)
+        made = lineage(night, name, before, previous)
+        notes |= {"champion_before": before.champion.folder.name if before.champion else None, "lineage": made}
+        if before.champion and night.settings.models == "keep":
             forget(night, name)
-            outcome = _keep_champion(night, line, config, champion)
+            outcome = _keep_champion(night, line, config, before.champion)
         else:
-            outcome = _challenge(night, name, line, config, champion)
-        rows = outcome.predictor.predict(night.features, night.predictions, _cache(night), previous=earlier_predictions(night, name))
-        _write_metrics(night, name, outcome)
+            outcome = _challenge(night, line, config, before, made)
+        rows = outcome.predictor.predict(night.features, night.predictions, _cache(night), previous=previous)
+        write_metrics(night, outcome, made)
         prune(night, name)
-        notes |= {"rows": rows, "fitted_tonight": outcome.is_new, **_headline(outcome)}
+        notes |= {"rows": rows, "fitted_tonight": outcome.is_new, **headline(outcome)}
+        if outcome.not_compared:
+            notes["not_compared"] = outcome.not_compared
         notes["tracking"] = record(
-            night, Record(name, config.model_dump(mode="json"), _figures(night, outcome), is_champion=outcome.is_new)
+            night, Record(name, config.model_dump(mode="json"), figures_of(night, outcome), is_champion=outcome.is_new)
         )
 
 
 def _keep_champion(night: Night, line: ModelLine, config: Any, champion: Kept) -> Outcome:
-    """Judge the champion as it is, and let it predict."""
-    judged = _load(line, champion.judged, config)
-    evaluation = judged.evaluate(night.features, "test", _cache(night))
-    return Outcome(_load(line, champion.refitted, config), {"champion": evaluation}, None, is_new=False)
+    """Judge the champion as it is, and let it predict. Where it has seen tonight's test days nothing is told of it."""
+    predictor = _load(line, champion.refitted, config)
+    if reason := has_seen_test_days(night, line, champion):
+        nobody = Evaluation("test", [], np.empty(0, dtype=object), np.empty(0), nobody=reason)
+        return Outcome(predictor, {"champion": nobody}, not_compared=reason, is_new=False)
+    judged = _load(line, champion.judged, config).evaluate(night.features, "test", _cache(night))
+    return Outcome(predictor, {"champion": judged}, is_new=False)
 
 
-def _challenge(night: Night, name: str, line: ModelLine, config: Any, champion: Kept | None) -> Outcome:
-    """Fit and judge a challenger, compare it with the champion, refit it if it wins, and keep it either way."""
-    reigning = _load(line, champion.judged, config) if champion else None
+def _challenge(night: Night, line: ModelLine, config: Any, before: Standing, made: str) -> Outcome:
+    """Fit and judge a challenger, compare it with the reference, refit it if it is promoted, and keep it either way."""
+    forget_judged(night, line.model.name)
+    earlier = _load(line, before.champion.judged, config) if before.champion else None
     challenger = line.model(config)
-    challenger.fit(night.features, BEFORE_TEST, _cache(night), warm_start=reigning)
-    evaluation = challenger.evaluate(night.features, "test", _cache(night))
-    by_role, difference, promoted = {"champion": evaluation}, None, True
-    if reigning is not None:
-        other = reigning.evaluate(night.features, "test", _cache(night))
-        promoted = False
-        if len(evaluation.unit_ids):
-            promoted, difference = better_or_alike(evaluation, other, night.settings.promote_margin, night.settings.seed)
-            log.info(
-                "%s: challenger to champion %+.4f, 95 %% interval %+.4f to %+.4f", name, difference.value, difference.low, difference.high
-            )
-        by_role = {"champion": evaluation, "challenger": other} if promoted else {"champion": other, "challenger": evaluation}
-    log.info("%s: %s", name, "the challenger is promoted" if promoted else "the champion stays")
-    predictor = challenger
-    if promoted:
-        predictor = line.model(config)
-        predictor.fit(night.features, EVERYTHING, _cache(night), warm_start=challenger)
-    with keeping(night, name) as folder:
+    challenger.fit(night.features, BEFORE_TEST, _cache(night), warm_start=earlier)
+    fresh = challenger.evaluate(night.features, "test", _cache(night))
+    outcome, champion, reference = _decide(night, line, config, before, (challenger, fresh), earlier, made)
+    log.info("%s: %s", line.model.name, "the challenger is promoted" if outcome.is_new else f"the champion of {champion} predicts")
+    if outcome.is_new:
+        refitted = line.model(config)
+        refitted.fit(night.features, EVERYTHING, _cache(night), warm_start=challenger)
+        outcome = replace(outcome, predictor=refitted)
+    starts_at = line.model.test_starts_at(night.features)
+    with keeping(night, line.model.name) as folder:
         _save(challenger, folder / "judged")
-        if promoted:
-            _save(predictor, folder / "refitted")
+        if outcome.is_new:
+            _save(outcome.predictor, folder / "refitted")
         meta = {
-            "model": name,
+            "model": line.model.name,
             "shop": night.shop,
             "as_of": night.as_of_sql,
-            "role": "champion" if promoted else "challenger",
+            "role": "champion" if outcome.is_new else "challenger",
+            "champion": champion,
+            "reference": reference,
+            "learned_until": (starts_at or night.as_of.replace(tzinfo=None)).isoformat(),
             "saved_format": line.model.saved_format,
-            "went_on_from": champion.folder.name if champion else None,
-            "metrics": {metric.name: metric.value for metric in evaluation.metrics if math.isfinite(metric.value)},
+            "lineage": made,
+            "metrics": {metric.name: metric.value for metric in fresh.metrics if math.isfinite(metric.value)},
         }
         (folder / "meta.json").write_text(json.dumps(meta, indent=2))
-    if not promoted and champion:
-        predictor = _load(line, champion.refitted, config)
-    return Outcome(predictor, by_role, difference, is_new=promoted)
+    return outcome
+
+
+def _decide(
+    night: Night,
+    line: ModelLine,
+    config: Any,
+    before: Standing,
+    judged_tonight: tuple[NightlyModel, Evaluation],
+    earlier: NightlyModel | None,
+    made: str,
+) -> tuple[Outcome, str, str]:
+    """Who predicts, and the nights of the champion and of the reference from now on.
+
+    Args:
+        judged_tonight: the challenger and how it did.
+        earlier: the champion before, as it was judged.
+        made: the lineage of the challenger.
+    """
+    challenger, fresh = judged_tonight
+    if before.champion is None or before.reference is None or earlier is None:
+        return Outcome(challenger, {"champion": fresh}), night.key, night.key
+    if not len(fresh.unit_ids):  # nothing speaks for the challenger
+        predictor = _load(line, before.champion.refitted, config)
+        outcome = Outcome(predictor, {"champion": fresh}, is_new=False)
+        return outcome, before.champion.folder.name, before.reference.folder.name
+    reference, not_compared = comparable(night, line, before)
+    if reference is None:
+        return Outcome(challenger, {"champion": fresh}, not_compared=not_compared), night.key, night.key
+    judged = earlier if reference is before.champion else _load(line, reference.judged, config)
+    other = judged.evaluate(night.features, "test", _cache(night))
+    verdict = compare(night, line.model.name, reference, fresh, other, made)
+    if verdict.promoted:
+        outcome = Outcome(challenger, {"champion": fresh}, verdict, reference=other)
+        return outcome, night.key, night.key if verdict.proven else before.reference.folder.name
+    predictor = _load(line, reference.refitted, config)
+    outcome = Outcome(predictor, {"champion": other, "challenger": fresh}, verdict, is_new=False)
+    return outcome, reference.folder.name, before.reference.folder.name
 
 
 def _load(line: ModelLine, folder: Path, config: Any) -> NightlyModel:
@@ -175,56 +184,3 @@ def _clear(night: Night, name: str, line: ModelLine) -> None:
     night.predictions.mkdir(parents=True, exist_ok=True)
     for file in (*line.writes, f"metrics_{name}"):
         (night.predictions / f"{file}.parquet").unlink(missing_ok=True)
-
-
-def _figures(night: Night, outcome: Outcome) -> list[dict[str, Any]]:
-    """Rows of metrics_<name>, without model and time: every metric of every role, and bounds of the 95 % intervals.
-
-    A figure that cannot be had is left out.
-    """
-    seed = night.settings.seed
-    rows: list[dict[str, Any]] = []
-    for role, evaluation in outcome.by_role.items():
-        rows += [
-            {
-                "role": role,
-                "metric": metric.name,
-                "value": metric.value,
-                "baseline": metric.baseline,
-                "baseline_value": metric.baseline_value,
-            }
-            for metric in evaluation.metrics
-        ]
-        for name, scores in evaluation.baselines.items() if evaluation.unit_scores.size else ():
-            interval = paired_difference(evaluation.unit_scores, scores, seed)
-            rows += _bounds(role, f"{unit_metric(evaluation)}_minus_{name}", interval)
-    if outcome.difference:
-        fresh = "champion" if outcome.is_new else "challenger"
-        measure = unit_metric(outcome.by_role[fresh])
-        rows += _bounds(fresh, f"{measure}_over_champion_before", outcome.difference)
-    split = next(iter(outcome.by_role.values())).split
-    return [row | {"split": split} for row in rows if row["value"] is not None and math.isfinite(row["value"])]
-
-
-def unit_metric(evaluation: Evaluation) -> str:
-    """The metric whose mean over units is compared."""
-    return evaluation.unit_metric or evaluation.metrics[0].name
-
-
-def _bounds(role: str, metric: str, interval: Interval) -> Iterator[dict[str, Any]]:
-    for suffix, value in (("", interval.value), ("_low", interval.low), ("_high", interval.high)):
-        yield {"role": role, "metric": f"{metric}{suffix}", "value": value, "baseline": None, "baseline_value": None}
-
-
-def _write_metrics(night: Night, name: str, outcome: Outcome) -> None:
-    moment = night.as_of.replace(tzinfo=None)
-    rows = [row | {"model": name, "evaluated_at": moment} for row in _figures(night, outcome)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=METRICS), night.predictions / f"metrics_{name}.parquet")
-
-
-def _headline(outcome: Outcome) -> dict[str, Any]:
-    """The deciding figure beside its baseline, for the step's notes; or why there is none."""
-    metrics = outcome.by_role["champion"].metrics
-    if outcome.by_role["champion"].nobody:
-        return {"judged": f"nobody could be judged: {outcome.by_role['champion'].nobody}"}
-    return {metrics[0].name: round(metrics[0].value, 4), f"{metrics[0].name}_baseline": metrics[0].baseline_value} if metrics else {}

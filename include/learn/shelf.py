@@ -2,9 +2,10 @@
 
     models/<name>/<night>/judged/     the weights that were judged; they never saw that night's test days
     models/<name>/<night>/refitted/   the weights that predicted (only of a champion)
-    models/<name>/<night>/meta.json   role, as_of, figures
+    models/<name>/<night>/meta.json   role, as_of, figures, up to when it learned, and who was champion and reference after that night
 
-The folder is the truth that later nights go by: the champion of a night is the latest kept champion of a strictly earlier one.
+The folder is the truth that later nights go by. A night goes on from what the latest strictly earlier one left: the champion, who
+predicted, and the reference, the champion that was last proven and that fresh models are measured by. Often they are the same.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from include.night import Night
 
 log = logging.getLogger(__name__)
-
-CHAMPIONS_KEPT = 2  # the current one, and the one a repeated last night goes on from
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,17 @@ class Kept:
     @property
     def is_champion(self) -> bool:
         return bool(self.meta["role"] == "champion")
+
+    @property
+    def learned_until(self) -> datetime | None:
+        """The judged weights learned from nothing at or after this moment (UTC); None where that was not written down."""
+        until = self.meta.get("learned_until")
+        return datetime.fromisoformat(until) if until else None
+
+    @property
+    def lineage(self) -> str:
+        """What it was made from (see `lineage`)."""
+        return str(self.meta.get("lineage", self.folder.name))
 
     @property
     def saved_format(self) -> int:
@@ -56,13 +67,34 @@ def kept_versions(night: Night, name: str) -> list[Kept]:
     return [Kept(folder, json.loads((folder / "meta.json").read_text())) for folder in folders]
 
 
-def champion_before(night: Night, name: str, saved_format: int) -> Kept | None:
-    """The champion this night goes on from: the latest of a strictly earlier night; None without one, or where that has another format."""
-    earlier = [kept for kept in kept_versions(night, name) if kept.is_champion and kept.folder.name < night.key]
-    if earlier and earlier[-1].saved_format != saved_format:
-        log.warning("%s: the champion of %s is kept in a format that is no longer read: starting anew", name, earlier[-1].folder.name)
-        return None
-    return earlier[-1] if earlier else None
+@dataclass(frozen=True)
+class Standing:
+    """Who a night goes on from.
+
+    Attributes:
+        champion: predicted in the latest strictly earlier night; None in a first one.
+        reference: the champion last proven, by which fresh models are measured; None likewise.
+        champions: all kept ones of earlier nights, oldest first.
+    """
+
+    champion: Kept | None
+    reference: Kept | None
+    champions: list[Kept]
+
+
+def standing_before(night: Night, name: str, saved_format: int) -> Standing:
+    """How things stood before this night. Versions in a format that is no longer read do not count."""
+    earlier = [kept for kept in kept_versions(night, name) if kept.folder.name < night.key]
+    champions = {kept.folder.name: kept for kept in earlier if kept.is_champion}
+    readable = {key: kept for key, kept in champions.items() if kept.saved_format == saved_format}
+    if champions and not readable:
+        log.warning("%s: the champion of %s is kept in a format that is no longer read: starting anew", name, max(champions))
+    if not readable:
+        return Standing(None, None, [])
+    latest = readable[max(readable)]
+    after = earlier[-1].meta
+    champion = readable.get(after.get("champion", ""), latest)
+    return Standing(champion, readable.get(after.get("reference", ""), champion), list(readable.values()))
 
 
 @contextmanager
@@ -90,11 +122,14 @@ def forget(night: Night, name: str) -> None:
 
 
 def prune(night: Night, name: str) -> None:
-    """Keep the latest `keep_releases` versions, the latest two champions and this night's; remove the others."""
+    """Keep the latest `keep_releases` versions, this night's, and whoever was champion or reference after one of these or after the one
+    before them, so that each of these nights can be run again; remove the others."""
     versions = kept_versions(night, name)
-    champions = [kept.folder for kept in versions if kept.is_champion][-CHAMPIONS_KEPT:]
-    keep = {kept.folder for kept in versions[-night.settings.keep_releases :]} | set(champions) | {night.models / name / night.key}
+    recent = versions[-night.settings.keep_releases - 1 :]
+    keep = {kept.folder.name for kept in recent[-night.settings.keep_releases :]} | {night.key}
+    for kept in recent:
+        keep |= {str(kept.meta.get(role, kept.folder.name)) for role in ("champion", "reference")}
     for kept in versions:
-        if kept.folder not in keep:
+        if kept.folder.name not in keep:
             log.info("%s: removing version %s", name, kept.folder.name)
             shutil.rmtree(kept.folder)

@@ -107,8 +107,12 @@ class Figures:
         if not files:
             return []
         query = """
-            SELECT model, metric, evaluated_at, value, baseline, baseline_value FROM read_parquet($files, union_by_name = true)
-            WHERE role = 'champion' AND metric IN ('ndcg@10', 'macro_f1') ORDER BY model, metric, evaluated_at
+            WITH deciding AS (
+                SELECT file_name AS filename, decode(value) AS metric FROM parquet_kv_metadata($files) WHERE decode(key) = 'deciding'
+            )
+            SELECT model, metric, evaluated_at, value, baseline, baseline_value
+            FROM read_parquet($files, union_by_name = true, filename = true) JOIN deciding USING (filename, metric)
+            WHERE role = 'champion' ORDER BY model, metric, evaluated_at
         """
         return self._rows(query, files=files)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ml.evidence import is_better
 from ml.recommend.metrics import discounts
 
 POOL_PER_CANDIDATE = 50
@@ -133,7 +134,7 @@ class Choice:
 def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:
     """Weights (c,), the penalty, and the mean NDCG@k they reach, by coordinate ascent from three starts.
 
-    The best candidate alone stays unless the mean gain over it is beyond its standard error: few customers would choose by chance.
+    The best candidate alone stays unless the blend's gain over it is beyond chance, and no penalty stays likewise (see `is_better`).
 
     Args:
         pool: the customers to decide on.
@@ -143,17 +144,17 @@ def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:
     alone = np.eye(len(pool.scores))
     singles = [pool.ndcg(scores, k) for scores in pool.scores]
     starts = [alone[start], alone[int(np.argmax(singles))], np.full(len(alone), 1 / len(alone))]
-    best, weights = max((_ascend(pool, weights, k) for weights in starts), key=lambda found: found[0])
+    _, weights = max((_ascend(pool, weights, k) for weights in starts), key=lambda found: found[0])
     single = int(np.argmax(singles))
     gain = (pool.ndcgs(pool.total(weights), k) - pool.ndcgs(pool.scores[single], k)).numpy()
-    if best - singles[single] < gain.std() / np.sqrt(max(1, len(gain))):
-        best, weights = singles[single], alone[single]
-    penalty, total = 0.0, pool.total(weights)
-    for tried in PENALTIES[1:]:
-        value = pool.ndcg(total * (1 - tried * pool.discontent), k)
-        if value > best:
-            best, penalty = value, tried
-    return weights / weights.sum(), penalty, best
+    if not is_better(gain):
+        weights = alone[single]
+    total = pool.total(weights)
+    by_penalty = [pool.ndcgs(total * (1 - tried * pool.discontent), k).numpy() for tried in PENALTIES]
+    penalty = int(np.argmax([values.mean() for values in by_penalty]))
+    if not is_better(by_penalty[penalty] - by_penalty[0], tried=len(PENALTIES) - 1):
+        penalty = 0
+    return weights / weights.sum(), PENALTIES[penalty], float(by_penalty[penalty].mean())
 
 
 def _ascend(pool: Pool, weights: np.ndarray, k: int) -> tuple[float, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ml.evidence import is_better
 from ml.recommend.blend import Choice, search
 from ml.recommend.candidates import Candidate
 from ml.recommend.config import RecommenderConfig
@@ -97,7 +98,7 @@ def decide(snapshot: Snapshot, cache: Path, config: RecommenderConfig, kept: Seq
     trial = SecondStageTrial(None, None, (), {})
     if judged_apart:
         apart = pool.only(held)
-        blend_ndcg = apart.ndcg(apart.total(weights) * (1 - penalty * apart.discontent), K)
+        blend_ndcg = apart.ndcgs(apart.total(weights) * (1 - penalty * apart.discontent), K).numpy()
         earlier_rows = list(_earlier_rows(snapshot, exam, cache, half_life, len(customers), config))
         trial = try_second_stage(rows, earlier_rows, held, blend_ndcg, config)
         choice = replace(choice, **trial.figures)
@@ -111,13 +112,13 @@ def decide(snapshot: Snapshot, cache: Path, config: RecommenderConfig, kept: Seq
 
 
 def try_second_stage(
-    latest: Rows, earlier_rows: Sequence[Rows], held: np.ndarray, blend_ndcg: float, config: RecommenderConfig
+    latest: Rows, earlier_rows: Sequence[Rows], held: np.ndarray, blend_ndcg: np.ndarray, config: RecommenderConfig
 ) -> SecondStageTrial:
     """Trees that do not know the customers `held` out decide: a second stage is kept where they rank those better, whom the weights do
-    not know either.
+    not know either, beyond chance. (n held out,) `blend_ndcg` is the NDCG of the weights on each.
 
     More days are more to learn from, but stale where a shop changes: earlier stretches are left out where the latest alone ranks
-    better, by more than the standard error of the difference.
+    better beyond chance (see `is_better`).
     """
     held_out, learned = latest.only(held), [latest, *earlier_rows]
     judged, scores = _trained(learned, held_out, config)
@@ -125,14 +126,15 @@ def try_second_stage(
         alone, by_latest = _trained([latest], held_out, config)
         gain = by_latest - scores
         log.info("second stage: NDCG@%d %.4f with earlier days, %.4f without", K, scores.mean(), by_latest.mean())
-        if gain.mean() > gain.std() / np.sqrt(len(gain)):
+        if is_better(gain):
             judged, scores, learned = alone, by_latest, [latest]
     if judged is None:
         return SecondStageTrial(None, None, learned, {})
     ndcg = float(scores.mean())
-    log.info("second stage: NDCG@%d %.4f, blend %.4f on %d customers held out", K, ndcg, blend_ndcg, len(held_out.sizes))
-    ranker = Ranker.fit(Rows.joined(learned), config) if ndcg > blend_ndcg else None
-    figures = {"held_out": len(held_out.sizes), "held_out_ndcg": ndcg, "held_out_blend_ndcg": blend_ndcg}
+    blend = float(blend_ndcg.mean())
+    log.info("second stage: NDCG@%d %.4f, blend %.4f on %d customers held out", K, ndcg, blend, len(held_out.sizes))
+    ranker = Ranker.fit(Rows.joined(learned), config) if is_better(scores - blend_ndcg) else None
+    figures = {"held_out": len(held_out.sizes), "held_out_ndcg": ndcg, "held_out_blend_ndcg": blend}
     figures |= {"second_stage": ranker is not None, "stretches": len(learned)}
     return SecondStageTrial(judged if ranker else None, ranker, learned, figures)
 

@@ -17,6 +17,7 @@ from ml.recommend.shop_arrays import Customers, Exam
 from ml.recommend.snapshot import Snapshot
 
 K = 10
+DECIDING = f"ndcg@{K}"
 # a product is new for this long
 NEW_DAYS = 30
 
@@ -120,7 +121,7 @@ def _figures(
     of_answers = np.bincount(answers[0], weights=place[answers[1]], minlength=len(wanted)) / np.maximum(wanted, 1)
     groups = np.where(products >= 0, snapshot.catalogue.category[products], -2)
     return {
-        f"ndcg@{K}": _mean(metrics.ndcg(hits, wanted[members])),
+        DECIDING: _mean(metrics.ndcg(hits, wanted[members])),
         f"recall@{K}": _mean(metrics.recall(hits, wanted[members])),
         f"hit_rate@{K}": _mean(metrics.hit_rate(hits)),
         f"coverage@{K}": metrics.coverage(products[products >= 0], int(model.allowed.sum())) if len(members) else np.nan,
@@ -142,7 +143,7 @@ def _by_age(snapshot: Snapshot, exam: Exam, judged: Mapping[str, Judged], answer
         if len(members) < snapshot.config.min_validation_customers:
             continue
         ndcg = {who: _mean(metrics.ndcg((of.hits & of_age[of.products])[members], wanted[members])) for who, of in judged.items()}
-        yield Metric(f"ndcg@{K}.product_age={name}", ndcg[model], baseline, ndcg[baseline])
+        yield Metric(f"{DECIDING}.product_age={name}", ndcg[model], baseline, ndcg[baseline])
         yield Metric(f"judged_customers.product_age={name}", float(len(members)))
 
 

@@ -26,7 +26,7 @@ from ml.recommend.content import Content
 from ml.recommend.facts import Facts
 from ml.recommend.fitting import CANDIDATES, fit_candidates
 from ml.recommend.item_knn import ItemKnn
-from ml.recommend.judge import K, judge
+from ml.recommend.judge import DECIDING, judge
 from ml.recommend.lists import write_lists
 from ml.recommend.popularity import Popularity
 from ml.recommend.ranker import Ranker, Rows
@@ -54,6 +54,7 @@ class Recommender(NightlyModel):
     """
 
     name: ClassVar[str] = "recommender"
+    deciding: ClassVar[str] = DECIDING
     saved_format: ClassVar[int] = 2
 
     def __init__(self, config: RecommenderConfig) -> None:
@@ -73,6 +74,11 @@ class Recommender(NightlyModel):
         if pq.read_metadata(features / "products.parquet").num_rows == 0:
             return "the shop has no products yet"
         return None
+
+    @classmethod
+    def test_starts_at(cls, features: Path) -> datetime | None:
+        splits = pq.read_table(features / "splits.parquet", columns=["split", "starts_at"]).to_pylist()
+        return min((row["starts_at"] for row in splits if row["split"] == "test"), default=None)
 
     # ---- learning --------------------------------------------------------------------------------------------------
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
@@ -154,7 +160,7 @@ class Recommender(NightlyModel):
         return [
             Metric("second_stage", float(self.choice.second_stage)),
             Metric("second_stage_stretches", float(self.choice.stretches)),
-            Metric(f"validation_ndcg@{K}", self.choice.held_out_ndcg, "blend", self.choice.held_out_blend_ndcg),
+            Metric(f"validation_{DECIDING}", self.choice.held_out_ndcg, "blend", self.choice.held_out_blend_ndcg),
         ]
 
     def _lately(self, snapshot: Snapshot, exam: Exam, allowed: np.ndarray) -> Scorer:

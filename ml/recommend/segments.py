@@ -8,21 +8,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.evidence import is_better
 from ml.nightly_model import Evaluation
 
 
 def worse_than_popularity(evaluation: Evaluation, segments: pa.StringArray, least: int) -> list[str]:
-    """Names of the segments in which popularity's mean score is above the model's, sorted; of segments with fewer than `least` customers
-    nothing is known.
+    """Names of the segments in which popularity's mean score is above the model's beyond chance (see `is_better`), sorted; of segments with
+    fewer than `least` customers nothing is known.
 
     Args:
         evaluation: of n customers, with the baseline 'popularity'.
         segments: (n,) where each customer was before the evaluation's days; NULL where unknown.
     """
-    gain = evaluation.unit_scores - evaluation.baselines["popularity"]
+    gain = evaluation.baselines["popularity"] - evaluation.unit_scores
     names = segments.unique().drop_null().sort().to_pylist()
     members = {name: pc.equal(segments, name).fill_null(False).to_numpy(zero_copy_only=False) for name in names}
-    return [name for name, of_it in members.items() if of_it.sum() >= least and gain[of_it].mean() < 0]
+    known = {name: of_it for name, of_it in members.items() if of_it.sum() >= least}
+    return [name for name, of_it in known.items() if is_better(gain[of_it], tried=len(known))]
 
 
 def is_in(segments: pa.StringArray, names: Sequence[str]) -> np.ndarray:

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 
+from ml.evidence import is_better
 from ml.recommend import metrics
 from ml.recommend.diversity import LEAST_LOOKED_AT, LOOKED_AT, scaled
 from ml.recommend.judge import K
@@ -16,12 +17,11 @@ from ml.recommend.snapshot import Snapshot
 log = logging.getLogger(__name__)
 
 TRIED = (0.02, 0.05, 0.1, 0.2, 0.35)
-SURE = 1.96  # standard errors; the best of several values is often one beyond the least by luck alone
 
 
 def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, customers: Customers, least: float) -> float:
     """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is beyond
-    its 95 % interval.
+    chance (see `is_better`).
 
     Args:
         model: ranks without any variety.
@@ -45,9 +45,9 @@ def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, customers: Custo
         return np.stack(for_all, axis=1)
 
     ndcg = np.concatenate([np.zeros((0, len(tried))), *model.by_block(len(customers), of_block)])
-    if len(ndcg) < 2:
+    if not len(ndcg):
         return least
     best = int(ndcg.mean(axis=0).argmax())
     gain = ndcg[:, best] - ndcg[:, 0]
     log.info("variety: NDCG@%d %s", K, dict(zip(tried, ndcg.mean(axis=0).round(4).tolist(), strict=True)))
-    return tried[best] if gain.mean() > SURE * gain.std(ddof=1) / np.sqrt(len(gain)) else least
+    return tried[best] if is_better(gain, tried=max(1, len(tried) - 1)) else least

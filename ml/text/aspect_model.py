@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml.nightly_model import Evaluation, Metric, NightlyModel, Split
 from ml.text.aspects import SentencePolarity, Term, find_terms, sentences_of, terms_in
-from ml.text.reviews import clean_sql, count_labelled, open_reader, read_labelled
+from ml.text.reviews import clean_sql, count_labelled, first_labelled, open_reader, read_labelled
 
 FILE = "product_aspects"
 NEGATIVE, POSITIVE = 0, 2
@@ -49,6 +50,7 @@ class AspectModel(NightlyModel):
     """
 
     name: ClassVar[str] = "aspects"
+    deciding: ClassVar[str] = "balanced_accuracy"
 
     polarity: SentencePolarity
     terms: list[Term]
@@ -64,6 +66,10 @@ class AspectModel(NightlyModel):
         if min(counts["negative"], counts["positive"]) * 20 < config.min_reviews:
             return f"{counts['negative']} negative and {counts['positive']} positive reviews: too few of one to tell praise from blame"
         return None
+
+    @classmethod
+    def test_starts_at(cls, features: Path) -> datetime | None:
+        return first_labelled(features, "test")
 
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:  # noqa: ARG002
         """Learn polarity from the reviews of `splits` with few and with many stars, and the terms from all of them."""
@@ -102,7 +108,7 @@ class AspectModel(NightlyModel):
         right = weights * ((means > 0) == likes)
         return Evaluation(
             split=split,
-            metrics=[Metric("balanced_accuracy", float(right.mean()), "all_praise", 0.5)],
+            metrics=[Metric(self.deciding, float(right.mean()), "all_praise", 0.5)],
             unit_ids=reviews.keys["review_id"].to_numpy(zero_copy_only=False)[judged],
             unit_scores=right,
             baselines={"all_praise": weights * likes},

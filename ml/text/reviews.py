@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -97,6 +98,23 @@ def count_labelled(features: Path, splits: Sequence[str], max_chars: int, thread
         """
         counts = dict(connection.execute(query, {"splits": list(splits), "max_chars": max_chars}).fetchall())
     return {label: int(counts.get(label, 0)) for label in LABELS}
+
+
+def first_labelled(features: Path, split: str) -> datetime | None:
+    """When the labelled reviews of a split begin, UTC; None where there are none."""
+    with open_reader(features, threads=1) as connection:
+        query = "select min(reviewed_at) from reviews where label is not null and split = ?"
+        row = connection.execute(query, [split]).fetchone()
+    return row[0] if row else None
+
+
+def count_seen(features: Path, splits: Sequence[str], seen: pa.Table) -> int:
+    """Reviews of some splits that are among the keys (review_id, text_hash) of those a model was trained on, with this text or another."""
+    with open_reader(features, threads=1) as connection:
+        connection.register("seen", seen)
+        query = "select count(*) from reviews semi join seen using (review_id) where list_contains(?, split)"
+        row = connection.execute(query, [list(splits)]).fetchone()
+    return int(row[0]) if row else 0
 
 
 def read_labelled(

@@ -14,6 +14,7 @@ import json
 import logging
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
@@ -33,7 +34,7 @@ from ml.text.encoder_classifier import EncoderClassifier
 from ml.text.languages import Reader, Reading
 from ml.text.linear import LinearClassifier, fit_best
 from ml.text.pretrained import load_tokenizer
-from ml.text.reviews import LABELS, Reviews, count_labelled, most_reviews, read_labelled
+from ml.text.reviews import LABELS, Reviews, count_labelled, count_seen, first_labelled, most_reviews, read_labelled
 from ml.text.scoring import write_scores
 from ml.text.sentiment_config import SentimentConfig
 from ml.text.unread import fit_network
@@ -60,6 +61,7 @@ class SentimentModel(NightlyModel):
     """
 
     name: ClassVar[str] = "sentiment"
+    deciding: ClassVar[str] = "macro_f1"
     saved_format: ClassVar[int] = 2
 
     linear: LinearClassifier
@@ -91,13 +93,18 @@ class SentimentModel(NightlyModel):
             return f"all {total} rated reviews to train on are {shown[0]}: nothing to tell apart"
         return None
 
+    @classmethod
+    def test_starts_at(cls, features: Path) -> datetime | None:
+        return first_labelled(features, "test")
+
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
         """Learn from labelled reviews (see `NightlyModel.fit`); reads features/reviews.parquet.
 
         For BEFORE_TEST the weights see the training rows and the validation rows choose; then the linear model and the network are fitted
         to both. For EVERYTHING the encoder goes on from `warm_start` over the rows it has not seen, the others are fitted anew, and its
         choices stay; without `warm_start`, BEFORE_TEST comes first. An earlier model that asks no encoder gives every night's encoder a
-        new try, and every night's network has one.
+        new try, and every night's network has one. An encoder that has seen reviews of the validation or
+        test days (which were moved, or history came late) is not gone on from.
         """
         torch.set_num_threads(self.config.threads)
         if warm_start is not None and any(
@@ -105,6 +112,11 @@ class SentimentModel(NightlyModel):
         ):
             log.info("the earlier model reads texts differently (encoder, tokens or regime): starting anew")
             warm_start = None
+        if warm_start is not None and warm_start.encoder is not None and tuple(splits) == BEFORE_TEST:
+            known = count_seen(features, ["validation", "test"], warm_start.seen)
+            if known:
+                log.info("the earlier encoder has seen %d reviews of the validation and test days: starting anew", known)
+                warm_start = None
         if tuple(splits) == EVERYTHING:
             judged = warm_start
             if judged is None:

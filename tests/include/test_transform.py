@@ -13,7 +13,7 @@ import pytest
 
 from include.collect import collect
 from include.night import Night, parse_as_of
-from include.release_id import code_version, release_id
+from include.release_id import code_version, lineage_told, release_id
 from include.settings import load_settings
 from include.sources import land
 from include.transform import TransformFailed, build, run_dbt
@@ -181,9 +181,9 @@ def test_serving_tables_hold_the_predictions_of_the_night(nights: dict[str, Any]
 
 def test_release_row_and_documentation(nights: dict[str, Any]) -> None:
     night = nights["first"].night
-    ((released, as_of, _, source, version, input_rows, quarantined, status, shop),) = nights["serving"]["release"]
+    ((released, as_of, _, source, version, input_rows, quarantined, status, shop, lineage),) = nights["serving"]["release"]
     assert (released, str(as_of), source, version) == (release_id(night), "2026-03-01 00:00:00", "demo", code_version())
-    assert (status, shop) == ("built", "demo")
+    assert (status, shop, lineage) == ("built", "demo", lineage_told(night))
     collected = json.loads((night.folder / "collected.json").read_text())
     assert 0 < input_rows <= collected["rows_loaded"]
     assert quarantined == collected["rows_quarantined"]

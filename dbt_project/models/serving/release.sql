@@ -24,7 +24,8 @@ released as (
         cast((select sum(inputs.input_rows) from inputs) as bigint) as input_rows,
         cast(refused.quarantined_rows as bigint) as quarantined_rows,
         'built' as status,
-        '{{ var("shop") }}' as shop
+        '{{ var("shop") }}' as shop,
+        nullif('{{ of_night("lineage") }}', '') as lineage
     from refused
 )
 

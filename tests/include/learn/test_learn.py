@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from pydantic import BaseModel
 
 from include.errors import BadSetting
 from include.learn import learn
-from include.learn.compare import better_or_alike, paired_difference, relative_difference
+from include.learn.compare import Verdict, expected_difference, judge_fresh, paired_difference, relative_difference
+from include.learn.judged import judged_before, keep_judged, pooled
 from include.learn.learn import earlier_predictions
 from include.learn.models import MODELS, ModelLine
-from include.learn.shelf import champion_before, kept_versions
+from include.learn.shelf import kept_versions, standing_before
 from include.night import Night
+from include.release_id import LINEAGE
 from ml.nightly_model import Evaluation, Metric, NightlyModel, Split
 from ml.text.sentiment import SentimentModel
 
@@ -31,7 +34,7 @@ REVIEWS = """
         md5(text) as text_hash, 5 as rating,
         case when $wrong_stars and i < 42 then list_extract(['neutral', 'positive', 'negative'], i % 3 + 1) else label end as label,
         timestamp '2026-01-01' + to_days(i) as reviewed_at,
-        case when i < 36 then 'train' when i < 42 then 'validation' else 'test' end as split
+        case when i < $judged_from - 6 then 'train' when i < $judged_from then 'validation' else 'test' end as split
     from (select i, case i % 3 when 0 then 'negative' when 1 then 'neutral' else 'positive' end as label from range(54) t(i))
     where i < $upto
     order by review_id
@@ -48,10 +51,11 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture
 def night_with_reviews(open_night: Callable[..., Night]) -> Callable[..., Night]:
-    def night_with_reviews(as_of: str, upto: int = 54, wrong_stars: bool = False, **settings: Any) -> Night:
+    def night_with_reviews(as_of: str, upto: int = 54, wrong_stars: bool = False, judged_from: int = 42, **settings: Any) -> Night:
         night = open_night(as_of, **(SMALL | settings))
         night.features.mkdir(parents=True, exist_ok=True)
-        duckdb.sql(REVIEWS, params={"upto": upto, "wrong_stars": wrong_stars}).write_parquet(str(night.features / "reviews.parquet"))
+        given = {"upto": upto, "wrong_stars": wrong_stars, "judged_from": judged_from}
+        duckdb.sql(REVIEWS, params=given).write_parquet(str(night.features / "reviews.parquet"))
         return night
 
     return night_with_reviews
@@ -82,10 +86,12 @@ def test_nights_in_a_row(night_with_reviews: Callable[..., Night]) -> None:
     second = night_with_reviews("2026-03-02")
     learn(second, "sentiment")
     meta = json.loads((second.models / "sentiment" / second.key / "meta.json").read_text())
-    assert meta["went_on_from"] == first.key
+    assert meta["lineage"].endswith(f" after {first.key}") and meta["learned_until"] == "2026-02-12T00:00:00"
     both = predictions(second)["metrics_sentiment.parquet"]
-    assert {row["role"] for row in both} == {"champion", "challenger"}
-    assert any(row["metric"] == "balanced_accuracy_over_champion_before_low" for row in both)
+    assert {row["role"] for row in both} == {"champion"}, "the fresh model won; who was dethroned is told beside it"
+    told = {row["metric"] for row in both}
+    assert {"balanced_accuracy_over_champion_before_low", "balanced_accuracy_expected_over_champion_before"} < told
+    assert "macro_f1_of_champion_before" in told
 
     kept = night_with_reviews("2026-03-03", models="keep")
     learn(kept, "sentiment")
@@ -94,9 +100,9 @@ def test_nights_in_a_row(night_with_reviews: Callable[..., Night]) -> None:
     assert not (kept.models / "sentiment" / kept.key).exists()
 
     past = night_with_reviews("2026-03-01T12:00:00")
-    known = champion_before(past, "sentiment", SentimentModel.saved_format)
-    assert known is not None and known.folder.name == first.key, "a past night knows nothing of later champions"
-    assert champion_before(night_with_reviews("2026-02-01"), "sentiment", SentimentModel.saved_format) is None
+    known = standing_before(past, "sentiment", SentimentModel.saved_format)
+    assert known.champion is not None and known.champion.folder.name == first.key, "a past night knows nothing of later champions"
+    assert standing_before(night_with_reviews("2026-02-01"), "sentiment", SentimentModel.saved_format).champion is None
 
     from mlflow import MlflowClient
 
@@ -119,6 +125,23 @@ def test_a_worse_challenger_does_not_predict(night_with_reviews: Callable[..., N
     versions = {kept.folder.name: kept.meta["role"] for kept in kept_versions(second, "sentiment")}
     assert versions == {first.key: "champion", second.key: "challenger"}
     assert not (second.models / "sentiment" / second.key / "refitted").exists()
+
+
+def test_what_has_seen_the_test_days_is_not_judged_on_them(night_with_reviews: Callable[..., Night]) -> None:
+    """More test days begin before the day up to which the champion learned: there is nothing to compare, and it says so."""
+    first = night_with_reviews("2026-03-01")
+    learn(first, "sentiment")
+    second = night_with_reviews("2026-03-02", judged_from=33)
+    learn(second, "sentiment")
+    assert "learned from rows up to 2026-02-12 00:00" in step_notes(second)["not_compared"]
+    assert step_notes(second)["fitted_tonight"] is True
+    told = {row["metric"] for row in predictions(second)["metrics_sentiment.parquet"]}
+    assert "macro_f1" in told and not any("champion_before" in metric for metric in told)
+
+    kept = night_with_reviews("2026-03-03", judged_from=30, models="keep")
+    learn(kept, "sentiment")
+    assert predictions(kept)["metrics_sentiment.parquet"] == []
+    assert step_notes(kept)["judged"].startswith("nobody could be judged: the champion of 20260302T000000 learned from rows up to")
 
 
 def test_a_champion_in_a_format_no_longer_read_is_left_alone(night_with_reviews: Callable[..., Night]) -> None:
@@ -153,7 +176,10 @@ def test_old_versions_go_and_champions_stay(night_with_reviews: Callable[..., Ni
     for day in range(1, 5):
         learn(night_with_reviews(f"2026-03-0{day}", keep_releases=1, tracking_uri="http://127.0.0.1:9"), "sentiment")
     night = night_with_reviews("2026-03-04")
-    assert [kept.folder.name[6:8] for kept in kept_versions(night, "sentiment")] == ["03", "04"]
+    kept = {kept.folder.name[6:8]: kept for kept in kept_versions(night, "sentiment")}
+    assert {"03", "04"} <= set(kept), "what the last night and the same night again go on from"
+    named = {str(kept[day].meta[role])[6:8] for day in ("03", "04") for role in ("champion", "reference")}
+    assert set(kept) == named | {"03", "04"}
     assert not list((night.models / "sentiment").glob(".*"))
 
 
@@ -178,6 +204,11 @@ class Unjudged(NightlyModel):
     """A model that nobody can be asked about."""
 
     name = "unjudged"
+    deciding = "accuracy"
+
+    @classmethod
+    def test_starts_at(cls, features: Path) -> datetime | None:
+        return None
 
     @classmethod
     def why_not(cls, features: Path, config: object) -> str | None:
@@ -229,10 +260,6 @@ def test_where_nobody_can_be_judged_there_is_no_figure_and_the_champion_stays(
     assert run.data.metrics == {"champion.judged": 0.0}
 
 
-def evaluation(scores: np.ndarray, ids: np.ndarray | None = None) -> Evaluation:
-    return Evaluation("test", [Metric("accuracy", float(scores.mean()))], np.arange(len(scores)) if ids is None else ids, scores)
-
-
 def test_the_interval_covers_what_it_says() -> None:
     """Of 200 samples from known pairs, about 95 % of the intervals hold the true difference."""
     rng = np.random.default_rng(1)
@@ -245,15 +272,46 @@ def test_the_interval_covers_what_it_says() -> None:
     assert 180 <= held <= 198
 
 
-def test_promotion_needs_no_gain_but_no_sure_loss() -> None:
-    champion = np.tile([1.0, 1.0, 1.0, 0.0], 200)
-    worse = champion * np.tile([1.0, 1.0, 0.5, 1.0], 200)
-    assert better_or_alike(evaluation(champion), evaluation(champion), margin=0.0, seed=1)[0]
-    promoted, interval = better_or_alike(evaluation(worse), evaluation(champion), margin=0.01, seed=1)
-    assert not promoted and interval.high < -0.01
-    assert better_or_alike(evaluation(worse), evaluation(champion), margin=0.5, seed=1)[0]
-    with pytest.raises(ValueError, match="different units"):
-        better_or_alike(evaluation(champion), evaluation(champion, np.arange(1, 801)), margin=0.01, seed=1)
+def verdict_on(fresh: np.ndarray, reference: np.ndarray, margin: float = 0.01) -> Verdict:
+    return judge_fresh((fresh, reference), (fresh, reference), margin, seed=1)
+
+
+def test_promotion_needs_no_gain_but_no_loss_to_be_expected() -> None:
+    reference = np.tile([1.0, 1.0, 1.0, 0.0], 200)
+    worse = reference * np.tile([1.0, 1.0, 0.5, 1.0], 200)
+    alike = verdict_on(reference, reference, margin=0.0)
+    assert alike.promoted and alike.proven
+    lost = verdict_on(worse, reference)
+    assert not lost.promoted and lost.tonight.high < -0.01
+    assert verdict_on(worse, reference, margin=0.5).promoted
+
+
+def test_few_customers_prove_little_and_many_nights_prove_more() -> None:
+    """Of 40 customers, a fresh model that finds less may predict; it is no reference; and when it finds less again and again it may not."""
+    rng = np.random.default_rng(3)
+    reference = (rng.random(40) < 0.5).astype(float)
+    fresh = np.where(rng.random(40) < 0.3, rng.permutation(reference), reference)
+    fresh[np.flatnonzero(fresh)[:2]] = 0.0
+    first = verdict_on(fresh, reference)
+    assert first.tonight.value < -0.05 and first.promoted == (first.expected.value >= -0.01) and not first.proven
+    assert abs(first.expected.value) < abs(first.tonight.value), "drawn to the prior"
+    many = tuple(np.tile(scores, 30) for scores in (fresh, reference))
+    later = judge_fresh((fresh, reference), many, 0.01, seed=1)
+    assert later.expected.value < first.expected.value and later.expected.error < first.expected.error and not later.promoted
+
+
+def test_the_same_customers_again_are_no_new_evidence(open_night: Callable[..., Night]) -> None:
+    """A night whose test days are those of the night before shows the same customers; they count once, with the sum of both nights."""
+    ids = np.array([f"c{number}" for number in range(50)], dtype=object)
+    rng = np.random.default_rng(4)
+    scores = ids, rng.random(50), rng.random(50)
+    first, second = open_night("2026-03-01"), open_night("2026-03-02")
+    keep_judged(first, "sentiment", {"reference": "r", LINEAGE: "l"}, scores)
+    assert judged_before(first, "sentiment", "r") == [] and judged_before(second, "sentiment", "other") == []
+    fresh, reference = pooled(judged_before(second, "sentiment", "r"), scores)
+    assert len(fresh) == 50
+    one, two = expected_difference(*scores[1:]), expected_difference(fresh, reference)
+    assert two.value == pytest.approx(one.value) and two.error == pytest.approx(one.error)
 
 
 def test_a_champion_that_is_always_wrong_is_beaten_by_anything() -> None:

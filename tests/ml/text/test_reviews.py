@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ml.text.reviews import read_labelled, share_out
+from ml.text.reviews import count_seen, first_labelled, read_labelled, share_out
 from tests.ml.text.review_snapshot import review, write
 
 READ: dict[str, Any] = {"max_chars": 512, "threads": 1, "seed": 20}
@@ -30,6 +30,16 @@ def test_a_large_shop_is_sampled_by_class_and_by_age(tmp_path: Path) -> None:
     rest = read_labelled(features, ["train"], seen=sample.keys, **READ)
     again = read_labelled(features, ["train"], seen=sample.keys, only_seen=True, **READ)
     assert len(rest) == 160 and again.keys.equals(sample.keys)
+
+
+def test_what_was_seen_of_other_days_is_counted(tmp_path: Path) -> None:
+    splits = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+    features = write(tmp_path, [review(n, f"text {n}", "positive", split) for n, split in enumerate(splits)])
+    seen = read_labelled(features, ["train", "validation"], **READ).keys
+    assert (count_seen(features, ["test"], seen), count_seen(features, ["validation", "test"], seen)) == (0, 2)
+    moved = write(tmp_path / "moved", [review(n, f"new text {n}", "positive", "test" if n > 4 else "train") for n in range(10)])
+    assert count_seen(moved, ["validation", "test"], seen) == 3, "an edited text is the same review"
+    assert str(first_labelled(moved, "test")) == "2026-01-06 05:00:00" and first_labelled(moved, "validation") is None
 
 
 def test_shares_fill_up() -> None:
