@@ -108,7 +108,7 @@ class Settings(BaseSettings):
 
     models: Literal["retrain", "keep"] = Field("retrain", description="Retrain the models, or predict with the champions as they are.")
     promote_margin: float = Field(
-        0.01, ge=0, le=1, description="How much worse than the champion, relative, a challenger may be within its confidence interval."
+        0.01, ge=0, le=1, description="How much worse than the champion last proven, relative, a fresh model may be expected to be and still predict."
     )
     list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
     language: Literal["en", "zh"] = Field("en", description="Language of the reasons in the lists: English or Chinese.")

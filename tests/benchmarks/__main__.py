@@ -86,6 +86,7 @@ BENCHMARKS = [
     ),
     Benchmark("later_night", "the sequence model on a first and on a later night: seconds and accuracy", [str(SEQUENCES)], SEQUENCES),
     Benchmark("recommend", "lists beside the most popular products, by time, with the interval of the difference", SHOPS),
+    Benchmark("promotion", "how often a worse model is promoted, and how long a better one waits, over thirty simulated nights", []),
     Benchmark("rolling", "lists beside popularity over six past nights of a small shop", ["musical_instruments"], REVIEWS),
     Benchmark("diversity", "what variety costs: accuracy over the setting", [shop for shop in ("demo", "taobao") if shop in SHOPS]),
     Benchmark(
