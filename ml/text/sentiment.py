@@ -20,7 +20,6 @@ from typing import ClassVar, Self, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from scipy.special import softmax
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, Metric, NightlyModel, Split
@@ -99,7 +98,6 @@ class SentimentModel(NightlyModel):
         choices stay; without `warm_start`, BEFORE_TEST comes first. An earlier model that asks no encoder gives every night's encoder a
         new try, and every night's network has one.
         """
-        torch.set_num_threads(self.config.threads)
         if warm_start is not None and any(
             getattr(warm_start.config, name) != getattr(self.config, name) for name in ("encoder", "max_tokens", "regime")
         ):
@@ -135,7 +133,6 @@ class SentimentModel(NightlyModel):
         if it was decided rightly and 0 if not, whose mean is balanced accuracy.
         A split without labelled reviews gives no metrics.
         """
-        torch.set_num_threads(self.config.threads)
         judged = self._read(features, [split])
         if not len(judged):
             return Evaluation(split, [], np.empty(0, dtype=object), np.empty(0))
@@ -161,7 +158,6 @@ class SentimentModel(NightlyModel):
 
         The counts also tell how many of the rows were scored now ('scored').
         """
-        torch.set_num_threads(self.config.threads)
         return write_scores(self, features, out, previous)
 
     def save(self, folder: Path) -> None:
@@ -312,7 +308,7 @@ class SentimentModel(NightlyModel):
 
     def _budget(self, share: float) -> int:
         config = self.config
-        return affordable_tokens(share * config.train_minutes, config.threads, config.tokens_per_second)
+        return affordable_tokens(share * config.train_minutes, config.tokens_per_second)
 
     def _linear_limit(self, features: Path, splits: Sequence[str]) -> int:
         """Most reviews that hold as many characters as the linear model may learn from."""
