@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import quote, unquote, urlparse
 
 from include.errors import NightError
 from include.learn.shelf import Kept, kept_versions
@@ -177,7 +177,7 @@ def _local(night: Night) -> Path:
 
 
 def _local_server(night: Night) -> str:
-    return f"sqlite:///{_local(night) / 'mlflow.db'}"
+    return f"sqlite:///{quote(str(_local(night) / 'mlflow.db'))}"
 
 
 def _experiment(client: Any, night: Night) -> str:

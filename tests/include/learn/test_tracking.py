@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from mlflow import MlflowClient
@@ -15,12 +17,12 @@ from include.night import Night
 
 
 @pytest.fixture
-def tiny_night(open_night: Callable[..., Night]) -> Callable[..., Night]:
-    return lambda as_of: open_night(as_of, source="files", shop="tiny")
+def tiny_night(open_night: Callable[..., Night], tmp_path: Path) -> Callable[..., Night]:
+    return lambda as_of: open_night(as_of, source="files", shop="tiny", home=tmp_path / "it's 20%20 %s {0} é")
 
 
 def client_of(night: Night) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{night.home / 'mlflow' / 'mlflow.db'}")
+    return MlflowClient(f"sqlite:///{quote(str(night.home / 'mlflow' / 'mlflow.db'))}")
 
 
 def runs_of(night: Night) -> list[Any]:
