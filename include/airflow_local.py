@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import fcntl
 import gc
+import json
 import logging
 import os
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from include.errors import NightError
 from include.night import Night, parse_as_of, write_atomically
 from include.run_dbt import RARELY, load_dbt
 from include.settings import CHECKOUT, load_settings
+from include.sql import identifier
 
 if TYPE_CHECKING:
     from include.publish import Release
@@ -218,13 +221,14 @@ def show_release(release: Release, served: Release | None) -> None:
     say(f"\nRelease {release.release_id}: {release.path}")
     with duckdb.connect(str(release.path), read_only=True) as connection:
         for (table,) in connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY table_name").fetchall():
-            (rows,) = connection.execute(f'SELECT count(*) FROM "{table}"').fetchall()[0]
+            (rows,) = connection.execute(f"SELECT count(*) FROM {identifier(table)}").fetchall()[0]
             say(f"  {table:<26} {rows:>10,} rows")
     if served != release:
         say(f"Readers go on with {served.release_id if served else 'nothing'}, which stands for a later moment.")
     query = "SELECT * FROM recommendations WHERE customer_id = (SELECT min(customer_id) FROM recommendations) ORDER BY rank"
     say("Ask it, for example:")
-    say(f"  {sys.executable} -c \"import duckdb; print(duckdb.connect('{release.path}', read_only=True).sql('{query}'))\"")
+    code = f'import duckdb; print(duckdb.connect({json.dumps(str(release.path))}, read_only=True).sql("{query}"))'
+    say(f"  {shlex.quote(sys.executable)} -c {shlex.quote(code)}")
 
 
 def run_ui(port: int) -> int:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import re
 
+from include.sql import literal
+
 # Lengths are bounded, so that no text takes longer than in proportion to its length.
 EMAIL = re.compile(r"[\w+%&-][\w.+%&'-]{0,63}(?:@|%40)[\w.-]{1,255}\.[^\W\d_]{2,}")
 
-EMAIL_SQL = "'" + EMAIL.pattern.replace("'", "''") + "'"  # the same for DuckDB, as an SQL string
+EMAIL_SQL = literal(EMAIL.pattern)  # the same for DuckDB, as an SQL string
 
 
 def mask_emails(text: str) -> str:

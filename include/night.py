@@ -26,18 +26,23 @@ from include.settings import Settings
 
 log = logging.getLogger(__name__)
 
+FIRST_YEAR = 1970  # keys of years below 1000 would not sort, and MLflow's clock begins here
+
 
 def parse_as_of(text: str) -> datetime:
     """A moment from 'YYYY-MM-DD' (midnight UTC) or an ISO 8601 time, as an aware UTC datetime.
 
     Raises:
-        BadSetting: the text is neither.
+        BadSetting: the text is neither, or lies before 1970.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if moment.year < FIRST_YEAR:
+            raise ValueError(f"before {FIRST_YEAR}")
+    except (ValueError, OverflowError) as error:
         raise BadSetting(f"as_of: {text!r} is not a date or time", "Write it as 2026-11-23 or 2026-11-23T02:00:00+00:00.") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment
 
 
 class Night(BaseModel):

@@ -6,6 +6,7 @@ parameters override it for that run. A value outside its bounds stops the start 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="NIGHTSHELF_", extra="forbid", frozen=True, validate_default=True)
 
-    home: Path = Field(CHECKOUT / "var", description="Folder that holds all state: landing files, warehouse, models, releases.")
+    home: Path = Field(
+        CHECKOUT / "var",
+        description="Folder that holds all state: landing files, warehouse, models, releases; its path has none of * ? [ ; # =.",
+    )
 
     source: str = Field("demo", pattern=r"^[a-z][a-z0-9_]{0,40}$", description="Kind of shop data: a folder name under include/sources.")
     data: Path | None = Field(
@@ -145,7 +149,10 @@ class Settings(BaseSettings):
         200, ge=1, le=10_000_000, description="Rated reviews with text below which no sentiment is trained or published."
     )
     sentiment_train_minutes: float = Field(
-        10.0, gt=0, le=1440, description="Minutes a night may train sentiment, turned into tokens by the pace of a core; no clock is asked."
+        10.0,
+        gt=0,
+        le=1440,
+        description="Minutes a night may train sentiment, turned into tokens by the pace of two cores; no clock is asked.",
     )
     sentiment_regime: Regime = Field(
         "full", description="Which weights of the encoder are trained: full, head, lora, adalora, prefix or adapters."
@@ -193,6 +200,16 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().resolve() if path else path
+
+    @field_validator("home")
+    @classmethod
+    def _plain_path(cls, home: Path) -> Path:
+        """DuckDB takes some names for patterns and a folder a=b for a column a; dbt's adapter takes a path for a URL."""
+        if found := re.search(r"[*?\[;#]", str(home)):
+            raise ValueError(f"no folder in its path may have {found[0]!r} in its name")
+        if found := re.search(r"[^/]+=[^/]*", str(home)):
+            raise ValueError(f"no folder in its path may be named as {found[0]!r} is, with '='")
+        return home
 
 
 def load_settings(**overrides: Any) -> Settings:

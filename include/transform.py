@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import shutil
 import time
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
+import yaml
 
 from include.alerts import earlier_alerts
 from include.errors import NightError
@@ -125,7 +127,7 @@ def run_dbt(night: Night, commands: list[list[str]], rebuild_from: str = _BEGINN
     work = night.folder / "dbt"
     options = [
         "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--log-path", str(work),
-        "--vars", json.dumps(_variables(night)), "--no-version-check", "--no-use-colors", "--log-level-file", "info",
+        "--vars", yaml.safe_dump(_variables(night), width=math.inf), "--no-version-check", "--no-use-colors", "--log-level-file", "info",
     ]  # fmt: skip
     parse = ["parse", "--no-write-json", "--target-path", str(night.shop_home / "dbt")]
     environment = _of_night(night, rebuild_from) | {

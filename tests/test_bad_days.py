@@ -21,7 +21,7 @@ from tests.whole_night import STEPS, kill_midway, run, tables
 
 OpenNight = Callable[..., Night]
 HOSTILE = [
-    "'; drop table products; --",
+    "'; drop table products; -- {{ 7 * 7 }} {% raw %} {0} %s 🎧",
     "<script>alert(1)</script> \u202e\u0007 🎧🧦",
     "無線耳機，音質很好 “quoted”, comma",
 ]
@@ -70,7 +70,9 @@ def test_a_shop_of_one_customer_one_product_and_one_review_gets_its_release(open
 
 
 def test_a_tiny_hostile_shop_gets_its_release_and_a_page_that_escapes_it(open_night: OpenNight, tmp_path: Path) -> None:
-    products = [{"product_id": f"p'{i}", "title": title, "description": title, "category": title} for i, title in enumerate(HOSTILE)]
+    products = [
+        {"product_id": f"p'{i}", "title": title, "description": title, "category": title, "brand": title} for i, title in enumerate(HOSTILE)
+    ]
     events = [
         {
             "event_id": f"e{c}-{p}",
@@ -95,9 +97,14 @@ def test_a_tiny_hostile_shop_gets_its_release_and_a_page_that_escapes_it(open_ni
         }
         for i, text in enumerate(texts)
     ]
-    data = write_shop(tmp_path / "shop", products=products, events=events, reviews=reviews)
-    night = open_night(source="files", data=data, sentiment_min_reviews=5, list_length=2)
+    data = write_shop(tmp_path / "it's [a] *shop {{ 7 * 7 }}", products=products, events=events, reviews=reviews)
+    settings: dict[str, Any] = {"sentiment_min_reviews": 5, "list_length": 2, "own_brands": HOSTILE, "max_of_own_brands": 1}
+    home = tmp_path / 'it\'s "home" -- {{ x }} {% y %} {0} %s %20 é 🎧'
+    night = open_night(source="files", data=data, home=home, **settings)
     run(night)
+    assert not next(step for step in night.steps() if step["step"] == "learn_recommender")["notes"]["tracking"].startswith("not recorded")
+    limited = duckdb.execute("SELECT product_id FROM read_parquet(?) WHERE kind = 'limit'", [str(night.features / "rules.parquet")])
+    assert set(limited.fetchall()) == {("p'0",), ("p'2",)}, "a brand's markup goes before it is compared"
     assert read(night.serving, "SELECT count(*) FROM customer_profiles") == [(10,)]
     assert read(night.serving, "SELECT count(*) FROM review_sentiment") == [(0,)], "reviews of one class teach no sentiment"
     assert read(night.serving, "SELECT count(*) FROM recommendations r JOIN customer_profiles USING (customer_id)")[0][0] > 0

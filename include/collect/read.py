@@ -19,6 +19,7 @@ import duckdb
 from include.collect.csv_lines import HEADER_AGAIN, MAX_LINE_BYTES, mend, normalised, read_header
 from include.collect.landing import CHUNK_BYTES, LandingFile, Text, Unreadable, inspect_text
 from include.collect.values import JSON_TEXT
+from include.sql import identifier, literal
 
 SOURCE_COLUMNS = ("_file", "_row")  # where a mapped row came from, as its source wrote it
 
@@ -95,7 +96,7 @@ def _parquet(con: duckdb.DuckDBPyConnection, file: LandingFile, scratch: Path) -
         described = con.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {scan}", [_literal(path)]).fetchall()
     except duckdb.Error as error:
         raise Unreadable(f"no Parquet file: {_first_line(error)}") from error
-    columns = "".join(f', "{row[0].replace(chr(34), chr(34) * 2)}" AS c{i}' for i, row in enumerate(described))
+    columns = "".join(f", {identifier(row[0])} AS c{i}" for i, row in enumerate(described))
     sql = f"SELECT file_row_number + 1 AS _row, NULL::VARCHAR AS _malformed{columns} FROM {scan}"
     return Relation(sql, [_literal(path)], normalised([row[0] for row in described]), [row[1] for row in described])
 
@@ -120,7 +121,7 @@ def _csv(con: duckdb.DuckDBPyConnection, file: LandingFile, scratch: Path) -> Re
 def _is_header(names: list[str]) -> str:
     """Whether a row says the names of the columns once more, as where two files were put one behind the other."""
     first = len(names[0].encode())
-    same = (f"lower(trim(c{i}, ' \t\ufeff')) = {_quoted(name)}" for i, name in enumerate(names) if name)
+    same = (f"lower(trim(c{i}, ' \t\ufeff')) = {literal(name)}" for i, name in enumerate(names) if name)
     return " AND ".join((f"strlen(c0) BETWEEN {first} AND {first + 8}", *same))
 
 
@@ -194,11 +195,11 @@ def _json(con: duckdb.DuckDBPyConnection, file: LandingFile, _: Path) -> Relatio
         _explain_wrapping(con, judged, parameters)
     twice = sorted({name for (found,) in sets for name in wanted if normalised(found).count(name) > 1})
     if twice:  # {"title": "first", "title": "second"}: nobody knows which is meant
-        is_twice = " OR ".join(f"len(list_filter(json_keys(line), lambda key: lower(trim(key)) = {_quoted(name)})) > 1" for name in twice)
+        is_twice = " OR ".join(f"len(list_filter(json_keys(line), lambda key: lower(trim(key)) = {literal(name)})) > 1" for name in twice)
         judged = f"""SELECT _row, line, CASE WHEN _malformed IS NULL AND ({is_twice}) THEN 'malformed line: a key is given twice'
             ELSE _malformed END AS _malformed FROM ({judged})"""
     spelt = [key for name in wanted for key in by_name[name]]
-    paths = ", ".join(_quoted("/" + key.replace("~", "~0").replace("/", "~1")) for key in spelt)
+    paths = ", ".join(literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in spelt)
     place = {key: at for at, key in enumerate(spelt, 1)}
     columns = "".join(
         f", coalesce({', '.join(f'found[{place[key]}]' for key in by_name[name])}) AS c{i}"
@@ -234,10 +235,6 @@ def _explain_wrapping(con: duckdb.DuckDBPyConnection, judged: str, parameters: l
 def _literal(path: Path) -> str:
     """A path as DuckDB reads it: a name with a * or [ in it is a name, not a pattern."""
     return glob.escape(str(path))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _first_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from include.collect.contract import Column
 from include.collect.values import meant_sql, moment_sql, nested_sql, rounded_sql
 from include.masking import EMAIL_SQL
+from include.sql import literal
 
 _NAMES = {
     "integer": "a whole number",
@@ -61,7 +62,7 @@ def rules_of(cell: Cell, latest: datetime) -> list[Rule]:
             )
         rules.append(Rule(f"{given} IS NOT NULL AND {cell.parsed} IS NULL", f"not {_NAMES[column.kind]}"))
     if column.values:
-        allowed = ", ".join("'" + value.replace("'", "''") + "'" for value in column.values)
+        allowed = ", ".join(map(literal, column.values))
         rules.append(Rule(f"{value} NOT IN ({allowed})", f"not one of {', '.join(column.values)}"))
     if column.min is not None:
         rules.append(Rule(f"{value} < {column.min!r}", f"below {column.min}"))

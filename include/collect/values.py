@@ -11,6 +11,7 @@ from datetime import datetime
 
 from include.collect.contract import Column
 from include.collect.times import ZERO, date_of_text, time_of_number, time_of_text
+from include.sql import literal
 
 JSON_TEXT = "JSON"  # the type a reader gives a text that a JSON file may have held as a list or an object
 
@@ -73,8 +74,8 @@ def given_sql(column: Column, written: str, data_type: str) -> str:
         return f"CASE WHEN {written} > 0 THEN {written} END" if is_time and base in _NUMBERS else written
     words = "|".join(map(re.escape, NOTHING if column.kind == "text" and not column.is_id else (*NOTHING, *NO_TEXT)))
     # No IN: DuckDB makes a join of it for every column.
-    nothing = f"({_may_be_a_word(written)}) AND regexp_full_match(lower({written}), {_quoted(words)})"
-    nothing += "".join(f" OR {written} = {_quoted(id)}" for id in column.nobody)
+    nothing = f"({_may_be_a_word(written)}) AND regexp_full_match(lower({written}), {literal(words)})"
+    nothing += "".join(f" OR {written} = {literal(id)}" for id in column.nobody)
     if is_time:
         nothing += f" OR ({written} < '1' OR starts_with({written}, '1900-01-00')) AND regexp_full_match({written}, '{ZERO}')"
     return f"CASE WHEN {nothing} THEN NULL ELSE {written} END"
@@ -149,12 +150,8 @@ def _time_or_date(column: Column, given: str, base: str) -> str:
 def _may_be_a_word(written: str) -> str:
     """Whether a value begins as one of the words does: most do not, and a comparison costs next to nothing."""
     first = sorted({letter for word in (*NOTHING, *NO_TEXT) for letter in (word[0], word[0].upper())})
-    return " OR ".join(f"{written} >= {_quoted(letter)} AND {written} < {_quoted(chr(ord(letter) + 1))}" for letter in first)
+    return " OR ".join(f"{written} >= {literal(letter)} AND {written} < {literal(chr(ord(letter) + 1))}" for letter in first)
 
 
 def _is_list_of_texts(given: str) -> str:
     return f"starts_with({given}, '[') AND json_valid({given}) AND json_structure({given})::VARCHAR = '[\"VARCHAR\"]'"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

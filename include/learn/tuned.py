@@ -28,8 +28,12 @@ def found_before(night: Night, name: str) -> dict[str, Any]:
 def keep_found(night: Night, name: str, entry: dict[str, Any]) -> None:
     """Write down what a search on this night's features found, instead of what an earlier search on the same night did."""
     others = [other for other in _entries(night, name) if other["night"] != night.key]
-    entries = sorted([*others, {"night": night.key} | entry], key=lambda kept: kept["night"])
-    write_atomically(tuned_file(night, name), json.dumps(entries, indent=2))
+    _write(night, name, sorted([*others, {"night": night.key} | entry], key=lambda kept: kept["night"]))
+
+
+def forget_found(night: Night, name: str) -> None:
+    """Take back what an earlier search on this night's features found."""
+    _write(night, name, [other for other in _entries(night, name) if other["night"] != night.key])
 
 
 def with_found(night: Night, name: str, config: Any) -> Any:
@@ -39,6 +43,13 @@ def with_found(night: Night, name: str, config: Any) -> Any:
     """
     found = {key: value for key, value in found_before(night, name).items() if key in type(config).model_fields}
     return type(config).model_validate(config.model_dump() | found)
+
+
+def _write(night: Night, name: str, entries: list[dict[str, Any]]) -> None:
+    if entries:
+        write_atomically(tuned_file(night, name), json.dumps(entries, indent=2))
+    else:
+        tuned_file(night, name).unlink(missing_ok=True)
 
 
 def _entries(night: Night, name: str) -> list[dict[str, Any]]:

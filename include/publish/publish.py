@@ -13,6 +13,7 @@ from include.errors import NightError
 from include.night import Night
 from include.publish.releases import current_release, list_releases, read_release, serve, sync
 from include.publish.replacing import replaced_release, require_may_replace
+from include.sql import identifier, literal
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def _build(night: Night, building: Path) -> dict[str, int]:
     with connection:
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET temp_directory = $folder", {"folder": str(night.shop_home / "tmp")})
-        connection.execute(f"ATTACH {_quoted(night.warehouse)} AS warehouse (READ_ONLY)")
+        connection.execute(f"ATTACH {literal(night.warehouse)} AS warehouse (READ_ONLY)")
         tables = [
             row[0]
             for row in connection.execute(
@@ -116,13 +117,15 @@ def _build(night: Night, building: Path) -> dict[str, int]:
             )
         for table in tables:
             order = SORTED_BY.get(table, "ALL")
-            connection.execute(f'CREATE TABLE main."{table}" AS SELECT * FROM warehouse.serving."{table}" ORDER BY {order}')
+            connection.execute(
+                f"CREATE TABLE main.{identifier(table)} AS SELECT * FROM warehouse.serving.{identifier(table)} ORDER BY {order}"
+            )
         _append_serving_gate(night, connection)
         _describe(connection)
         connection.execute("UPDATE main.release SET status = 'published'")
-        counts = {table: _count(connection, f'main."{table}"') for table in tables}
+        counts = {table: _count(connection, f"main.{identifier(table)}") for table in tables}
         for table in set(tables) - {"quality_results"}:
-            if counts[table] != _count(connection, f'warehouse.serving."{table}"'):
+            if counts[table] != _count(connection, f"warehouse.serving.{identifier(table)}"):
                 raise NightError(f"Table {table} lost rows on its way into the release", "Run the night again; report this if it recurs.")
         if counts["release"] != 1:
             raise NightError(f"Table release has {counts['release']} rows instead of one", "Read the log of the task `serve`.")
@@ -156,7 +159,7 @@ def _describe(connection: duckdb.DuckDBPyConnection) -> None:
         """
     ).fetchall()
     for what, comment in rows:
-        connection.execute(f"COMMENT ON {what} IS {_quoted(comment)}")
+        connection.execute(f"COMMENT ON {what} IS {literal(comment)}")
 
 
 def _retire(night: Night) -> list[str]:
@@ -172,8 +175,3 @@ def _retire(night: Night) -> list[str]:
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     return int(row[0]) if row else 0
-
-
-def _quoted(text: object) -> str:
-    """A SQL string literal, for the statements that take no parameters."""
-    return "'" + str(text).replace("'", "''") + "'"

@@ -12,6 +12,7 @@ import duckdb
 from include.errors import GateRefused
 from include.night import Night
 from include.publish.releases import Release, current_release, list_releases
+from include.sql import literal
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +82,7 @@ def _count(night: Night, served: Release, built: Path) -> Customers:
     with duckdb.connect(config={"memory_limit": f"{settings.warehouse_memory_gb}GB", "threads": settings.threads}) as connection:
         connection.execute("SET temp_directory = $folder", {"folder": str(night.shop_home / "tmp")})
         for name, path in (("served", served.path), ("tonight", built)):
-            quoted = str(path).replace("'", "''")
-            connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+            connection.execute(f"ATTACH {literal(path)} AS {name} (READ_ONLY)")
         counts = connection.execute(
             """
             WITH before AS (SELECT customer_id FROM served.main.recommendations WHERE rank = 1),

@@ -12,6 +12,8 @@ from great_expectations.core.types import Comparable
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.metadata_types import FailureSeverity
 
+from include.sql import literal
+
 Severity = Literal["warn", "stop"]
 SEVERITIES = {"warn": FailureSeverity.WARNING, "stop": FailureSeverity.CRITICAL}
 
@@ -161,4 +163,4 @@ class Figures:
 def quoted(text: str) -> str:
     """A name from code or the contract as an SQL string, without the signs that mark placeholders on the way."""
     assert not set(text) & set("{}:"), text
-    return "'" + text.replace("'", "''") + "'"
+    return literal(text)

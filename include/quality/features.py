@@ -8,7 +8,7 @@ from include.collect.contract import load_contract
 from include.errors import GateRefused
 from include.night import Night
 from include.quality.checks import Figures, Suite, TableChecks
-from include.quality.profile import path_literal
+from include.sql import literal
 
 FILES = ("interactions", "labels", "owned", "dismissed", "rules", "products", "customers", "sequences", "reviews", "tickets", "splits")
 SPLITS = ("train", "validation", "test")
@@ -55,7 +55,7 @@ def open_features(connection: duckdb.DuckDBPyConnection, night: Night, files: tu
     if missing:
         raise GateRefused(f"{night.features}: no {', '.join(missing)}.parquet", "Run the transform step of this night again.")
     for name in files:
-        path = path_literal(night.features / f"{name}.parquet")
+        path = literal(night.features / f"{name}.parquet")
         connection.execute(f"CREATE OR REPLACE VIEW gate.{prefix}{name} AS SELECT * FROM read_parquet({path})")
 
 

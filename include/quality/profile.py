@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import duckdb
 
 from include.collect.contract import Contract, Table
 from include.night import Night
+from include.sql import literal
 
 MIN_NIGHTS = 3  # fewer trailing nights say nothing about what is usual
 MIN_ROWS = 20  # fewer rows say nothing about a share
@@ -26,7 +26,7 @@ def take_profile(connection: duckdb.DuckDBPyConnection, night: Night, contract: 
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     connection.execute(
-        f"COPY (SELECT * FROM gate.profile ORDER BY table_name, column_name NULLS FIRST) TO {path_literal(temporary)} (FORMAT parquet)"
+        f"COPY (SELECT * FROM gate.profile ORDER BY table_name, column_name NULLS FIRST) TO {literal(temporary)} (FORMAT parquet)"
     )
     temporary.replace(path)
 
@@ -43,11 +43,6 @@ def read_trailing(connection: duckdb.DuckDBPyConnection, night: Night) -> int:
         insert = "INSERT INTO gate.trailing SELECT table_name, column_name, rows, null_share, ? FROM read_parquet(?)"
         connection.execute(insert, [path.parent.parent.name, str(path)])
     return min(len(paths), night.settings.trailing_nights)
-
-
-def path_literal(path: Path) -> str:
-    """A path as an SQL string, for the places that take no parameter."""
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _profile(table: Table) -> str:

@@ -11,7 +11,7 @@ from include.publish.replacing import replaced_release
 from include.quality import serving_lists, serving_tables
 from include.quality.checks import Figures, Severity, Suite
 from include.quality.features import open_features
-from include.quality.profile import path_literal
+from include.sql import literal
 
 TABLES = (
     "recommendations",
@@ -86,7 +86,7 @@ def _open_tables(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
         connection.execute(f"CREATE OR REPLACE VIEW gate.{name} AS SELECT * FROM warehouse.serving.{name}")
     open_features(connection, night, ("customers", "products", "owned", "dismissed", "rules", "reviews", "tickets"), prefix="known_")
     if (night.features / "sentiment_rules.parquet").is_file():
-        files = ", ".join(path_literal(night.features / f"{name}.parquet") for name in ("rules", "sentiment_rules"))
+        files = ", ".join(literal(night.features / f"{name}.parquet") for name in ("rules", "sentiment_rules"))
         connection.execute(f"CREATE OR REPLACE VIEW gate.known_rules AS SELECT * FROM read_parquet([{files}])")
 
 
@@ -123,7 +123,7 @@ def _since_yesterday(connection: duckdb.DuckDBPyConnection, figures: Figures, ni
     yesterday = _release_before(connection, night)
     if yesterday is None:
         return
-    connection.execute(f"ATTACH {path_literal(yesterday.path)} AS yesterday (READ_ONLY)")
+    connection.execute(f"ATTACH {literal(yesterday.path)} AS yesterday (READ_ONLY)")
     for name in TABLES[:6]:
         rows = f"SELECT (SELECT count(*) FROM gate.{name}) / nullif((SELECT count(*) FROM yesterday.main.{name}), 0)"
         (share,) = connection.execute(rows).fetchall()[0]

@@ -12,6 +12,7 @@ import duckdb
 from include.masking import shown_value
 from include.night import Night
 from include.publish import latest_release_before
+from include.sql import identifier, literal
 
 Rows = list[dict[str, Any]]
 
@@ -222,11 +223,13 @@ class Figures:
         tables = self._rows(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = 'warehouse' AND schema_name = 'serving' ORDER BY 1"
         )
-        return {t["table_name"]: self._rows(f'SELECT count(*) AS n FROM warehouse.serving."{t["table_name"]}"')[0]["n"] for t in tables}
+        return {
+            t["table_name"]: self._rows(f"SELECT count(*) AS n FROM warehouse.serving.{identifier(t['table_name'])}")[0]["n"]
+            for t in tables
+        }
 
     def _attach(self, path: Path, name: str) -> None:
-        quoted = str(path).replace("'", "''")
-        self.connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+        self.connection.execute(f"ATTACH {literal(path)} AS {name} (READ_ONLY)")
 
     def _has_table(self, schema: str, table: str) -> bool:
         """Whether the warehouse has the table, and it is tonight's: serving tables of an earlier night do not count."""

@@ -33,6 +33,7 @@ from include.errors import BadSource
 from include.night import Night, write_atomically
 from include.sources import SOURCES, folder_of
 from include.sources.shop_files import ORIGIN, Input, ShopFile, create_table, find_files, load_file, repeated
+from include.sql import literal
 
 log = logging.getLogger(__name__)
 
@@ -170,10 +171,9 @@ def _write_table(connection: duckdb.DuckDBPyConnection, select: Select, target: 
     """Write a SELECT's rows in a fixed order, so that the same input gives the same bytes; returns how many there are."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    destination = str(temporary).replace("'", "''")
     rows = f"select * from ({select.sql}\n) order by {', '.join(select.order)}"
     try:
-        written = int(connection.execute(f"copy ({rows}) to '{destination}' (format parquet, compression zstd)").fetchall()[0][0])
+        written = int(connection.execute(f"copy ({rows}) to {literal(temporary)} (format parquet, compression zstd)").fetchall()[0][0])
         if written:
             os.replace(temporary, target)
     except (duckdb.DataError, duckdb.ProgrammingError) as error:

@@ -24,6 +24,7 @@ from include.collect.contract import Column, Table
 from include.collect.landing import CHUNK_BYTES, FORMATS, LandingFile, Unreadable, hash_file, inspect_text, open_bytes
 from include.collect.read import Relation, explain_failure, open_relation
 from include.errors import BadSource
+from include.sql import identifier
 
 ORIGIN = ("_file", "_row")  # where a record came from
 
@@ -100,8 +101,8 @@ def find_files(folder: Path, inputs: dict[str, Input]) -> dict[str, list[ShopFil
 
 def create_table(connection: duckdb.DuckDBPyConnection, name: str, entry: Input) -> None:
     """An empty table for an input: its columns as text, then _file (name) and _row (record number in it, from 1)."""
-    columns = ", ".join(f"{_identifier(column)} varchar" for column in entry.all_columns)
-    connection.execute(f"create table {_identifier(name)} ({columns}, _file varchar, _row bigint)")
+    columns = ", ".join(f"{identifier(column)} varchar" for column in entry.all_columns)
+    connection.execute(f"create table {identifier(name)} ({columns}, _file varchar, _row bigint)")
 
 
 def load_file(connection: duckdb.DuckDBPyConnection, name: str, entry: Input, file: ShopFile, scratch: Path) -> int:
@@ -129,12 +130,12 @@ def load_file(connection: duckdb.DuckDBPyConnection, name: str, entry: Input, fi
     except duckdb.Error:
         explain_failure(connection, relation)
         raise
-    filled = " or ".join(f"{_identifier(column)} is not null" for column in entry.all_columns)
+    filled = " or ".join(f"{identifier(column)} is not null" for column in entry.all_columns)
     rows, known = connection.execute(
-        f"select count(*), count(*) filter ({filled}) from {_identifier(name)} where _file = ?", [file.path.name]
+        f"select count(*), count(*) filter ({filled}) from {identifier(name)} where _file = ?", [file.path.name]
     ).fetchall()[0]
     if rows and not known:
-        connection.execute(f"delete from {_identifier(name)} where _file = ?", [file.path.name])
+        connection.execute(f"delete from {identifier(name)} where _file = ?", [file.path.name])
         raise Unreadable(f"none of its {rows} records has any of the columns {', '.join(entry.all_columns)}")
     return int(rows)
 
@@ -149,7 +150,7 @@ def _demand_columns(entry: Input, relation: Relation) -> None:
 
 def _insert(connection: duckdb.DuckDBPyConnection, name: str, entry: Input, relation: Relation, file_name: str) -> None:
     values = ", ".join(_value(entry.names_of(column), relation) for column in entry.all_columns)
-    connection.execute(f"insert into {_identifier(name)} select {values}, ?, _row from ({relation.sql})", [file_name, *relation.parameters])
+    connection.execute(f"insert into {identifier(name)} select {values}, ?, _row from ({relation.sql})", [file_name, *relation.parameters])
 
 
 def _value(names: list[str], relation: Relation) -> str:
@@ -203,7 +204,3 @@ def repeated(names: Iterable[str]) -> str | None:
     """A name that comes twice in any case of letters, if there is one."""
     folded = [name.lower() for name in names]
     return next((name for name in folded if folded.count(name) > 1), None)
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ml.text.threads import TRAIN_THREADS
+
 WHOLE_UP_TO = 2  # times the rarest class
 
 
-def affordable_tokens(minutes: float, threads: int, tokens_per_second: float) -> int:
-    """Tokens that can be trained on once within `minutes` on `threads` cores of that pace."""
-    return int(60 * minutes * threads * tokens_per_second)
+def affordable_tokens(minutes: float, tokens_per_second: float) -> int:
+    """Tokens that can be trained on once within `minutes` on as many cores of that pace as gradients are computed with."""
+    return int(60 * minutes * TRAIN_THREADS * tokens_per_second)
 
 
 def plan_epochs(classes: np.ndarray, lengths: np.ndarray, epochs: int, tokens: int, seed: int) -> list[np.ndarray]:

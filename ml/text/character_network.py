@@ -27,6 +27,7 @@ from torch.nn import functional
 from ml.text.budget import plan_epochs
 from ml.text.encoder_classifier import shuffled_batches
 from ml.text.reviews import LABELS
+from ml.text.threads import training_threads
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class CharacterNetwork:
 
         Args:
             chars: characters that all members may be shown in all epochs; of more, classes get their shares (see `plan_epochs`).
-            seed: decides start, order and dropout; the same seed, texts and threads give the same weights.
+            seed: decides start, order and dropout; the same seed and texts give the same weights.
         """
         pieces, bounds = read_pieces(texts)
         buckets = _frequent(pieces)
@@ -84,7 +85,7 @@ class CharacterNetwork:
             plan = plan_epochs(labels, lengths, epochs, chars // MEMBERS, seed + number)
             rng = np.random.default_rng([seed, number])
             batches = [rows[batch] for rows in plan for batch in shuffled_batches(lengths[rows], BATCH_TEXTS, rng)]
-            with torch.random.fork_rng(devices=[]):
+            with training_threads(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed + number)
                 network = _Network(len(buckets))
                 _train(network, places, bounds, labels, weights, batches)

@@ -24,6 +24,7 @@ from ml.text.lean_bert import LeanBert, is_bert, traced
 from ml.text.pretrained import load_tokenizer
 from ml.text.regimes import HEAD, PACE, Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
 from ml.text.reviews import LABELS, STARS, class_log_probabilities
+from ml.text.threads import training_threads
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class EncoderClassifier:
             weights: (n,) what each text counts.
             epochs: of each epoch the rows that are shown (see `budget.plan_epochs`).
             learning_rate: its peak for pretrained layers; others have a multiple of it.
-            seed: decides order and dropout; the same seed, texts and threads give the same weights.
+            seed: decides order and dropout; the same seed and texts give the same weights.
         """
         from transformers import get_linear_schedule_with_warmup
 
@@ -107,7 +108,7 @@ class EncoderClassifier:
         self._fast = None
         self.model.train()
         _set_attention_dropout(self.model, 0.0)
-        with torch.random.fork_rng(devices=[]):
+        with training_threads(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for step, batch in enumerate(plan):
                 ids, mask = self._pad([tokens[row] for row in batch])

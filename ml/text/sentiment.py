@@ -21,7 +21,6 @@ from typing import ClassVar, Self, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from scipy.special import softmax
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, Metric, NightlyModel, Split
@@ -106,7 +105,6 @@ class SentimentModel(NightlyModel):
         new try, and every night's network has one. An encoder that has seen reviews of the validation or
         test days (which were moved, or history came late) is not gone on from.
         """
-        torch.set_num_threads(self.config.threads)
         if warm_start is not None and any(
             getattr(warm_start.config, name) != getattr(self.config, name) for name in ("encoder", "max_tokens", "regime")
         ):
@@ -147,7 +145,6 @@ class SentimentModel(NightlyModel):
         if it was decided rightly and 0 if not, whose mean is balanced accuracy.
         A split without labelled reviews gives no metrics.
         """
-        torch.set_num_threads(self.config.threads)
         judged = self._read(features, [split])
         if not len(judged):
             return Evaluation(split, [], np.empty(0, dtype=object), np.empty(0))
@@ -173,7 +170,6 @@ class SentimentModel(NightlyModel):
 
         The counts also tell how many of the rows were scored now ('scored').
         """
-        torch.set_num_threads(self.config.threads)
         return write_scores(self, features, out, previous)
 
     def save(self, folder: Path) -> None:
@@ -324,7 +320,7 @@ class SentimentModel(NightlyModel):
 
     def _budget(self, share: float) -> int:
         config = self.config
-        return affordable_tokens(share * config.train_minutes, config.threads, config.tokens_per_second)
+        return affordable_tokens(share * config.train_minutes, config.tokens_per_second)
 
     def _linear_limit(self, features: Path, splits: Sequence[str]) -> int:
         """Most reviews that hold as many characters as the linear model may learn from."""

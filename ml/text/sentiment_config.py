@@ -26,7 +26,7 @@ class SentimentConfig(BaseModel):
     max_train_reviews: int = Field(50_000, ge=1, description="Most reviews the encoder is trained on in one fit; more are sampled.")
     max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a review that are read.")
     seed: int = Field(20, ge=0, description="Seed of everything random: the head's start, dropout, order and samples of reviews.")
-    threads: int = Field(2, ge=1, le=256, description="Threads that reading, training and scoring may use.")
+    threads: int = Field(2, ge=1, le=256, description="Threads that reading and scoring may use; training always has two.")
 
     train_minutes: float = Field(10.0, gt=0, description="Minutes a night may train: a first fit and the one that goes on from it.")
     tokens_per_second: float = Field(

@@ -32,7 +32,7 @@ def fit_network(features: Path, splits: Sequence[str], config: SentimentConfig, 
     share = float(1 - reader.is_known(sample.texts).mean()) if len(sample) else 0.0
     if share < config.unread_share:
         return None
-    tokens = affordable_tokens(share * config.train_minutes / FITS_A_NIGHT, config.threads, config.tokens_per_second)
+    tokens = affordable_tokens(share * config.train_minutes / FITS_A_NIGHT, config.tokens_per_second)
     chars = tokens * CHARS_A_TOKEN
     readable = min(int(chars / (EPOCHS * MEMBERS * share)), config.linear_max_chars)
     limit = most_reviews(features, splits, readable, MAX_CHARS, config.threads)

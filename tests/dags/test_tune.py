@@ -19,6 +19,7 @@ from test_nightly import local_environment
 
 from include.learn import learn
 from include.learn.rehearsal import rehearse
+from include.learn.search import STUDY
 from include.learn.tuned import found_before, keep_found, tuned_file, with_found
 from include.night import Night, parse_as_of
 from include.settings import CHECKOUT, load_settings
@@ -50,7 +51,7 @@ def test_a_search_that_was_killed_goes_on(night: Night, tmp_path: Path) -> None:
     done = subprocess.run(TUNE, env=environment, cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
-    study = optuna.load_study(storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))), study_name="recommender")
+    study = optuna.load_study(storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))), study_name=STUDY)
     ended = [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
     assert len(ended) == 4 and {trial.state.name for trial in study.trials} <= {"COMPLETE", "PRUNED", "FAIL"}
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == before, "what had ended is not run again"

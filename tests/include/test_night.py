@@ -28,7 +28,7 @@ def test_a_moment_is_read_as_utc(text: str, moment: datetime) -> None:
     assert parse_as_of(text).tzinfo is UTC
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "23.11.2026", "2026-11-23T25:00"])
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "23.11.2026", "2026-11-23T25:00", "0001-01-01T00:00+14:00", "0999-01-01"])
 def test_what_is_no_moment_is_named(text: str) -> None:
     with pytest.raises(BadSetting, match="as_of") as refused:
         parse_as_of(text)

@@ -34,6 +34,12 @@ def test_the_environment_sets_and_a_run_overrides(monkeypatch: pytest.MonkeyPatc
         ("models", "forget"),
         ("source", "../secrets"),
         ("shop", "a/b"),
+        ("shop", "x'; --"),
+        ("replace_shop", "{{ x }}"),
+        ("home", "/data/shop[1]/home"),
+        ("home", "/data/env=prod/home"),
+        ("home", "/data/#1; home"),
+        ("tune_trials", "1; rm -rf /"),
         ("event_weights", {"view": 0}),
         ("event_weights", {"view": -1}),
         ("event_weights", {"purchase": 1, "veiw": 1}),
@@ -48,6 +54,11 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: Any, m
         monkeypatch.setenv(f"NIGHTSHELF_{name.upper()}", str(value))
         with pytest.raises(BadSetting, match=name):
             load_settings()
+
+
+def test_a_mistyped_event_type_is_named_beside_those_there_are() -> None:
+    with pytest.raises(BadSetting, match=r"event_weights\.veiw.*'purchase'.*'view'.*\(got 'veiw'\)"):
+        load_settings(event_weights={"purchase": 1, "veiw": 1})
 
 
 def test_every_bad_value_is_named_at_once() -> None:

@@ -19,12 +19,12 @@ released as (
         '{{ of_night("release_id") }}' as release_id,
         {{ as_of() }} as as_of,
         cast('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S") }}' as timestamp) as created_at,
-        '{{ var("source") }}' as source,
-        '{{ of_night("code_version") }}' as code_version,
+        {{ quote(var('source')) }} as source,
+        {{ quote(of_night('code_version')) }} as code_version,
         cast((select sum(inputs.input_rows) from inputs) as bigint) as input_rows,
         cast(refused.quarantined_rows as bigint) as quarantined_rows,
         'built' as status,
-        '{{ var("shop") }}' as shop,
+        {{ quote(var('shop')) }} as shop,
         nullif('{{ of_night("lineage") }}', '') as lineage
     from refused
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.text import character_network
@@ -45,7 +46,13 @@ def test_what_turns_an_opinion_round_is_learned(learned: CharacterNetwork) -> No
 
 def test_the_same_seed_gives_the_same_weights_and_saving_loses_nothing(tmp_path: Path) -> None:
     texts, labels = opinions(80)
-    first, again, other = (CharacterNetwork.fit(texts, labels, np.ones(len(labels)), chars=10**9, seed=seed) for seed in (1, 1, 2))
+    before, fitted = torch.get_num_threads(), []
+    for seed, threads in ((1, 1), (1, 3), (2, 3)):
+        torch.set_num_threads(threads)
+        fitted.append(CharacterNetwork.fit(texts, labels, np.ones(len(labels)), chars=10**9, seed=seed))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    first, again, other = fitted
     assert first.weights() == again.weights() != other.weights()
     first.save(tmp_path)
     loaded = CharacterNetwork.load(tmp_path)

@@ -71,7 +71,7 @@ def test_a_night_trains_on_no_more_tokens_than_it_can_afford() -> None:
     short = plan_epochs(classes, lengths, 4, 60_000, seed=1)
     assert 0.9 * 60_000 < sum(lengths[rows].sum() for rows in short) < 1.1 * 60_000
     assert all(np.array_equal(*pair) for pair in zip(short, plan_epochs(classes, lengths, 4, 60_000, seed=1), strict=True))
-    assert affordable_tokens(10, 2, 1000.0) == 1_200_000
+    assert affordable_tokens(10, 1000.0) == 1_200_000
 
 
 def test_batches_hold_every_row_once_and_little_padding() -> None:

@@ -57,9 +57,11 @@ def test_a_shop_with_too_few_reviews_or_one_class_is_told_why(tmp_path: Path) ->
 
 def test_the_same_seed_gives_the_same_model_and_saving_loses_nothing(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:
     features, model = fitted
-    again = SentimentModel(CONFIG)
+    again = SentimentModel(CONFIG.model_copy(update={"threads": 2}))
     again.fit(features, BEFORE_TEST, features)
-    assert again.version == model.version
+    assert again.version == model.version and again.encoder and model.encoder
+    assert again.encoder.weights() == model.encoder.weights() and again.linear.weights() == model.linear.weights()
+    np.testing.assert_array_equal(again.score(["fine", "bad"])[0], model.score(["fine", "bad"])[0])
     folder = tmp_path / "kept"
     folder.mkdir()
     model.save(folder)
