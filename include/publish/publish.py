@@ -47,8 +47,9 @@ def publish(night: Night) -> None:
     since the night was opened, so it is asked again whether this night may take its place.
 
     Raises:
-        NightError: a table is missing, a gate has not passed, the release may not take the place of the one being served, or the
-            disk is full; the current release stays.
+        NightError: a table is missing, a gate has not passed, or the release may not take the place of the one being served; the
+            current release stays.
+        MayPass: the disk is full or the warehouse in use; the current release stays, and nothing is left of the new one.
     """
     with night.step("publish") as notes:
         night.releases.mkdir(parents=True, exist_ok=True)
@@ -76,11 +77,6 @@ def publish(night: Night) -> None:
                 notes["outcome"] = f"published {told}".rstrip()
             notes["release_id"] = release.release_id
             notes["removed"] = _retire(night)
-        except (OSError, duckdb.Error) as error:
-            raise NightError(
-                f"The release of night {night.key} could not be written: {error}",
-                f"Make room under {night.home.name}/ (free disk, rights) and run the night again; the release before it is still served.",
-            ) from error
         finally:
             for leftover in (building, building.with_name(building.name + ".wal")):
                 with suppress(OSError):

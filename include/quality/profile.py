@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import duckdb
@@ -24,7 +23,7 @@ def take_profile(connection: duckdb.DuckDBPyConnection, night: Night, contract: 
         connection.execute(f"INSERT INTO gate.profile {_profile(table)}", [night.as_of_sql, table.name, table.name])
     path = night.folder / "quality" / "profile.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.new")
     connection.execute(
         f"COPY (SELECT * FROM gate.profile ORDER BY table_name, column_name NULLS FIRST) TO {path_literal(temporary)} (FORMAT parquet)"
     )
