@@ -3,10 +3,11 @@
     python -m tests.benchmarks.bench_kills [--kills 8] [--seed 1]
 
 A small demo shop has its first night; its home is copied. In the copy the second night runs undisturbed. In the home every step of the
-second night is begun and killed with SIGKILL at a moment drawn from the time the step took undisturbed, so many times; after every few kills
-it is run again to its end, and else the next kill falls into the try after. A step is a process of its own, as under the scheduler. Before it is pruned, some older nights are laid down for it to prune. All
-the while readers open the served release: all tables must be of one release and hold as many rows as that release's own file. In the end
-both homes must hold the same tables, the same warehouse, the same record of models and the same files. What differs is printed, and fails.
+second night is begun and killed with SIGKILL at a moment drawn from the time the step took undisturbed, so many times. After every few
+kills it is run again to its end; else the next kill falls into the try after. A step is a process of its own, as under the scheduler.
+Before it is pruned, some older nights are laid down for it to prune. All the while readers open the served release: all tables must be of
+one release and hold as many rows as that release's own file. In the end both homes must hold the same tables, the same warehouse, the same
+record of models and the same files. What differs is printed, and fails.
 """
 
 from __future__ import annotations
