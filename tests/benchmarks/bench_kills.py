@@ -47,6 +47,7 @@ SMALL_SHOP: dict[str, Any] = {
     "keep_nights": 2,
     "keep_days": 30,
     "trailing_nights": 1,
+    "threads": 1,
 }
 FIRST, SECOND = "2026-03-01", "2026-03-02"
 OLDER = ("20260101T000000", "20260102T000000", "20260103T000000")
