@@ -5,7 +5,9 @@ checks them with Great Expectations, retrains the models, and publishes one rele
 anything fails, yesterday's release stays.
 
 **When.** Every night at 02:00 UTC, as of the end of its data interval. Nights that were missed are not caught up by
-themselves; backfill them from this page (*Trigger*, *Backfill*): a backfilled night sees only what was known then.
+themselves; backfill them from this page (*Trigger*, *Backfill*, one active run): a backfilled night sees only what was
+known then. A run's date is the beginning of its interval: the night as of 3 March 02:00 is the run of 2 March 02:00,
+and an end without a time lies before that day's run.
 
 **By hand.** Trigger it with parameters; those left empty come from the installation's `NIGHTSHELF_` settings. Any other
 setting can be given for one run in the run's JSON configuration, for example `{"promote_margin": 0.02}`.
@@ -18,36 +20,48 @@ report. A refused gate fails at once; what may pass by itself (a full disk, a fi
 mending the cause, clear the failed task, or trigger the night again: the same night run twice gives the same tables.
 A night of another shop than the one being served is refused when it is opened, unless `replace_shop` names that shop.
 
-**One at a time.** The pool `warehouse` has one slot: collecting, dbt, the gates and publishing open the warehouse file
-one after another. Nights queue behind each other.
+**One at a time.** The pool `warehouse` has one slot: whatever opens the warehouse file does so one after another. The nights of a
+shop wait for each other in `open_night`, also those of a backfill, which Airflow would run ten at once.
+
+**What stays on disk.** `prune` removes working files beyond `keep_nights`, refused rows, reports and logs beyond
+`keep_days`, and more where the home folder holds over `max_disk_gb`. It runs after a failed night too, and never fails
+a published one.
 """
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import (
     DAG,
     Asset,
+    Context,
     CronDataIntervalTimetable,
+    ExceptionRetryPolicy,
     Param,
-    RetryDecision,
-    RetryPolicy,
+    RetryAction,
+    RetryRule,
     chain,
     get_current_context,
     setup,
     task,
     teardown,
 )
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
-from include.errors import BadSetting
+from include.errors import BadSetting, MayPass
 from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
 from include.sources import known_sources
 from include.tell_failure import tell_failure
+from include.turns import runs_ahead
+
+log = logging.getLogger(__name__)
 
 RELEASE = Asset(name="nightshelf_release", uri="nightshelf://release", group="nightshelf")
 
@@ -60,14 +74,12 @@ TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?"
 MOMENT = f"^{DATE}([T ]{TIME})?$"
 
 
-class TryAgainWhatCanPass(RetryPolicy):
-    """One more try for the machine's troubles (disk, memory, a file in use); none for a broken contract or a bug."""
+WAITING = timedelta(minutes=1)  # between two looks whether it is a night's turn
 
-    def evaluate(self, exception: BaseException, *_: Any, **__: Any) -> RetryDecision:
-        names = {cls.__name__ for cls in type(exception).__mro__}
-        if names & {"OSError", "MemoryError", "IOException", "WarehouseBusy"}:  # IOException: DuckDB's
-            return RetryDecision.retry(reason=f"{type(exception).__name__} may pass by itself")
-        return RetryDecision.fail(reason=f"{type(exception).__name__} would come again")
+# One more try for the machine's troubles; none for a broken contract or a bug.
+TRY_AGAIN = ExceptionRetryPolicy(
+    rules=[RetryRule(MayPass, reason="a full disk, a file in use or too little memory can pass by itself")], default=RetryAction.FAIL
+)
 
 
 def params() -> dict[str, Param]:
@@ -100,6 +112,17 @@ def params() -> dict[str, Param]:
     }
 
 
+def wait_for_turn(night: Night, context: Context) -> None:
+    """Leave the worker and come back later while an earlier run of the shop is under way."""
+
+    def is_running(run_id: str) -> bool:
+        return bool(context["ti"].get_dr_count(dag_id=context["dag"].dag_id, run_ids=[run_id], states=["running"]))
+
+    if ahead := runs_ahead(night.shop_home, context["run_id"], is_running):
+        log.info("Waiting for %s: a night of shop %s is under way", ", ".join(ahead), night.shop)
+        raise AirflowRescheduleException(datetime.now(UTC) + WAITING)
+
+
 with DAG(
     dag_id="nightly",
     description="From the shop's files to one release of recommendations, sentiment and profiles",
@@ -115,7 +138,7 @@ with DAG(
         "owner": "nightshelf",
         "retries": 1,
         "retry_delay": timedelta(seconds=30),
-        "retry_policy": TryAgainWhatCanPass(),
+        "retry_policy": TRY_AGAIN,
         "execution_timeout": timedelta(hours=1),
         "on_failure_callback": tell_failure,
     },
@@ -125,7 +148,8 @@ with DAG(
     def open_night() -> str:
         """Settle the moment and the settings of this night; every later task gets the night's folder.
 
-        A shop that may not take the place of the one being served is refused here, before hours of work.
+        Waits until the shop's nights that began before have ended. A shop that may not take the place of the one being served is
+        refused here, before hours of work.
         """
         from include.publish import require_may_replace
 
@@ -136,7 +160,9 @@ with DAG(
         text, run = chosen.pop("as_of"), context["dag_run"]
         as_of = parse_as_of(text) if text else run.data_interval_end or run.run_after
         settings = load_settings(**chosen)
-        require_may_replace(Night(settings=settings, as_of=as_of))
+        night = Night(settings=settings, as_of=as_of)
+        wait_for_turn(night, context)
+        require_may_replace(night)
         return str(Night.open(settings, as_of).folder)
 
     @task
@@ -227,6 +253,15 @@ with DAG(
             raise AirflowSkipException("A dry run: the release was built and checked, and is not published.")
 
     @teardown
+    @task(pool="warehouse")
+    def prune(folder: str) -> None:
+        """Remove what the settings keep no longer, also after a night that failed: it may have failed for want of room."""
+        from include.retention import prune
+
+        prune(Night.load(folder), Path(conf.get("logging", "base_log_folder")))
+
+    @teardown
+    @task(pool="warehouse")
     def report(folder: str) -> None:
         """The morning report, also of a night that failed (not of one that never opened)."""
         from include.report import write_report
@@ -234,7 +269,7 @@ with DAG(
         write_report(Night.load(folder))
 
     night = open_night()
-    published, reported = publish(night), report(night)
+    published, pruned, reported = publish(night), prune(night), report(night)
     chain(
         land(night),
         collect(night),
@@ -248,6 +283,7 @@ with DAG(
         serve(night),
         check_serving(night),
         published,
+        pruned,
         reported,
     )
     # A report is written of every night, so the run's own state hangs on this mark: it fails when anything failed.

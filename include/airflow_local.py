@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import gc
+import io
 import json
 import logging
 import os
@@ -18,8 +19,8 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,22 @@ def prepare_database(folder: Path) -> None:
                     ti.state = TaskInstanceState.FAILED
 
 
+def clean_database(folder: Path, keep_days: int) -> None:
+    """Delete what Airflow remembers of runs older than so many days, as `airflow db clean` does; at most once a day, for it takes seconds.
+
+    Args:
+        folder: where the database lies, and beside it the day it was last cleaned; a new one has nothing to be cleaned.
+    """
+    cleaned, now = folder / "database_cleaned", datetime.now(UTC)
+    if cleaned.exists() and cleaned.read_text() != f"{now:%Y-%m-%d}":
+        import pendulum
+        from airflow.utils.db_cleanup import run_cleanup
+
+        with redirect_stdout(io.StringIO()):  # a line for every table
+            run_cleanup(clean_before_timestamp=pendulum.instance(now - timedelta(days=keep_days)), skip_archive=True, confirm=False)
+    write_atomically(cleaned, f"{now:%Y-%m-%d}")
+
+
 def speak_newest_version() -> None:
     """Have Airflow's API for tasks, which a run in this process brings along, know the newest versions alone: its own tasks speak the
     newest, and the one before is where routes end that the newest has not. To make all that workers may speak takes seconds."""
@@ -158,6 +175,7 @@ def run_night(conf: dict[str, Any]) -> int:
         gc.set_threshold(RARELY)
         load_dbt()  # on another core, while Airflow is loaded here
         prepare_database(settings.home / "airflow")
+        clean_database(settings.home / "airflow", settings.keep_days)
         from dags.nightly import dag
 
         show_steps()
@@ -199,8 +217,9 @@ def summarise(night: Night, succeeded: bool, failed: list[str], seconds: float) 
     for step in steps:
         say(f"  {step['step']:<20} {step['status']:<7} {step['seconds']:>8.1f} s")
     causes = {step["step"]: f"{step['problem']}\n  Next: {step['next_step']}" for step in steps if step["status"] == "failed"}
+    failing = "Not done, though the night ended well:" if succeeded else "The night failed at"
     for task in failed:
-        say(f"\nThe night failed at {task}. Cause: {causes.get(task, 'the error in the log above says it, and what to do next.')}")
+        say(f"\n{failing} {task}. Cause: {causes.get(task, 'the error in the log above says it, and what to do next.')}")
     served = current_release(night.home)
     published = [release for release in list_releases(night.home, night.shop) if release.as_of == night.as_of.replace(tzinfo=None)]
     if "publish" not in (step["step"] for step in steps if step["status"] == "done"):
@@ -233,7 +252,8 @@ def show_release(release: Release, served: Release | None) -> None:
 
 def run_ui(port: int) -> int:
     """Become Airflow with its web page on this machine; ends with Ctrl-C."""
-    home = load_settings().home
+    settings = load_settings()
+    home = settings.home
     os.environ.update(environment(home, port))
     secret = home / "airflow" / "jwt_secret"
     with only_one(home, WEB_PAGE):
@@ -242,6 +262,7 @@ def run_ui(port: int) -> int:
             secret.chmod(0o600)
         os.environ.setdefault("AIRFLOW__API_AUTH__JWT_SECRET", secret.read_text())
         prepare_database(home / "airflow")
+        clean_database(home / "airflow", settings.keep_days)
         say(f"Airflow's web page: http://localhost:{port} in about half a minute; Ctrl-C stops it. The user is admin,")
         say(f"the password stands in {home}/airflow/simple_auth_manager_passwords.json.generated")
         os.execvp("airflow", ["airflow", "standalone"])  # noqa: S606

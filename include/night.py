@@ -6,6 +6,7 @@ own and a killed night can be run again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -20,7 +21,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from include.errors import BadSetting, NightOvertaken
+from include.errors import BadSetting, MayPass, NightOvertaken, told_apart
 from include.masking import mask_emails
 from include.settings import Settings
 
@@ -138,10 +139,12 @@ class Night(BaseModel):
         """
         night = cls(settings=settings, as_of=as_of)
         text, path = night.model_dump_json(indent=2), night.folder / "night.json"
-        if not path.exists() or path.read_text() != text:
-            (night.folder / "steps.jsonl").unlink(missing_ok=True)
-            write_atomically(path, text)
-        write_atomically(night.shop_home / "current_night", night.key)
+        night.home.mkdir(parents=True, exist_ok=True)
+        with told_apart(night.home):
+            if not path.exists() or path.read_text() != text:
+                (night.folder / "steps.jsonl").unlink(missing_ok=True)
+                write_atomically(path, text)
+            write_atomically(night.shop_home / "current_night", night.key)
         return night
 
     @classmethod
@@ -159,6 +162,7 @@ class Night(BaseModel):
 
         Raises:
             NightOvertaken: another night was opened for this shop meanwhile; writing on would mix the two.
+            MayPass: the disk is full, a file is in use, or memory does not suffice, whatever the step raised.
         """
         claim = (self.shop_home / "current_night").read_text()
         if claim != self.key:
@@ -170,7 +174,8 @@ class Night(BaseModel):
         began = time.perf_counter()
         log.info("%s: begins (night %s of %s)", name, self.key, self.shop)
         try:
-            yield notes
+            with told_apart(self.home):
+                yield notes
             line["status"] = "done"
         except BaseException as error:
             line["problem"] = getattr(error, "problem", mask_emails(f"{type(error).__name__}: {error}"))
@@ -181,8 +186,12 @@ class Night(BaseModel):
             peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
             line["peak_mb"] = max(round(max(peaks) / 1024), notes.get("peak_mb", 0))
             line["notes"] = notes
-            with (self.folder / "steps.jsonl").open("a") as steps:
-                steps.write(json.dumps(line, default=str) + "\n")
+            try:
+                with told_apart(self.home):
+                    _append(self.folder / "steps.jsonl", json.dumps(line, default=str) + "\n")
+            except MayPass:
+                if line["status"] == "done":  # a step that failed says why itself
+                    raise
             log.info("%s: %s after %.1f s, %s", name, line["status"], line["seconds"], notes)
 
     def steps(self) -> list[dict[str, Any]]:
@@ -193,8 +202,24 @@ class Night(BaseModel):
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file so that a reader sees the old text or the new one, never a part."""
+    """Write a small text file so that a reader sees the old text or the new one, never a part.
+
+    What a killed try left under the private name is written over by the next one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _append(path: Path, line: str) -> None:
+    """Add a line to a file; where the disk is full, no part of it."""
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        written = file.write(line.encode())
+        if written < len(line.encode()):
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -18,7 +18,7 @@ from include.settings import CHECKOUT
 # Settings that say where and how fast, not what: two nights that differ in them alone make the same release.
 _WITHOUT_EFFECT = {
     "home", "data", "threads", "warehouse_memory_gb", "score_chunk_rows", "publish", "keep_releases", "tracking_uri",
-    "replace_shop",
+    "replace_shop", "sources", "keep_nights", "keep_days", "max_disk_gb",
 }  # fmt: skip
 
 _ROOMS = ("dags", "dbt_project", "include", "ml")

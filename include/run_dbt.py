@@ -33,7 +33,7 @@ class Outcome:
 
     Attributes:
         status: 0 where all commands did what they should, 1 where a model or test failed, 2 where dbt could not go on.
-        output: what it said.
+        output: what it said, and which signal ended it where one did.
         peak_mb: most memory its process took, megabytes.
     """
 
@@ -95,6 +95,9 @@ def serve(parent: int) -> None:
             os._exit(_do(json.loads(line)))
         _, ended, used = os.wait4(child, 0)
         status = os.waitstatus_to_exitcode(ended)
+        if status < 0:
+            with Path(json.loads(line)["output"]).open("a") as output:
+                output.write(f"\ndbt's process was ended by signal {-status}\n")
         sys.stdout.write(json.dumps([status if status >= 0 else 2, round(used.ru_maxrss / 1024)]) + "\n")
         sys.stdout.flush()
 

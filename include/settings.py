@@ -112,7 +112,10 @@ class Settings(BaseSettings):
 
     models: Literal["retrain", "keep"] = Field("retrain", description="Retrain the models, or predict with the champions as they are.")
     promote_margin: float = Field(
-        0.01, ge=0, le=1, description="How much worse than the champion last proven, relative, a fresh model may be expected to be and still predict."
+        0.01,
+        ge=0,
+        le=1,
+        description="How much worse than the champion last proven, relative, a fresh model may be expected to be and still predict.",
     )
     list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
     language: Literal["en", "zh"] = Field("en", description="Language of the reasons in the lists: English or Chinese.")
@@ -186,6 +189,18 @@ class Settings(BaseSettings):
 
     publish: bool = Field(True, description="Publish the release; when false it is built and checked, and stays unpublished.")
     keep_releases: int = Field(7, ge=1, le=1000, description="Releases kept on disk.")
+    keep_nights: int = Field(
+        14, ge=1, le=3650, description="Latest nights whose working files are kept: features, predictions, searches for settings, dbt's."
+    )
+    keep_days: int = Field(
+        90,
+        ge=1,
+        le=3650,
+        description="Days for which refused rows, reports, MLflow runs, Airflow's logs and what nights wrote about themselves are kept.",
+    )
+    max_disk_gb: float = Field(
+        0, ge=0, le=1_000_000, description="Gigabytes of the home folder above which working files go before their time; 0: no limit."
+    )
     tracking_uri: str = Field("", description="MLflow server; empty means a local SQLite file and folder.")
 
     @field_validator("event_weights")

@@ -28,6 +28,7 @@ STEPS = (
     "serve",
     "check_serving",
     "publish",
+    "prune",
     "report",
 )
 
@@ -49,7 +50,7 @@ _processes.set_forkserver_preload(
 
 def call(step: str, night: Night) -> None:
     """What the scheduler's task of that name calls."""
-    from include import collect, learn, publish, quality, report, sources, transform
+    from include import collect, learn, publish, quality, report, retention, sources, transform
 
     calls: dict[str, Callable[[], object]] = {
         "land": lambda: sources.land(night),
@@ -64,6 +65,7 @@ def call(step: str, night: Night) -> None:
         "serve": lambda: transform.build(night, "serving"),
         "check_serving": lambda: quality.check(night, "serving"),
         "publish": lambda: publish.publish(night),
+        "prune": lambda: retention.prune(night),
         "report": lambda: report.write_report(night),
     }
     calls[step]()

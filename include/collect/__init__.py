@@ -38,7 +38,7 @@ def collect(night: Night) -> None:
 
     Raises:
         NothingCollected: products or all facts are empty.
-        WarehouseBusy: another process has the warehouse open.
+        MayPass: another process has the warehouse open, or the disk is full.
     """
     with night.step("collect") as notes:
         settings, contract = night.settings, load_contract()

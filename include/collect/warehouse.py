@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import duckdb
 
 from include.collect.contract import Contract, Table
-from include.errors import NightError
 
 LEDGER = """
 CREATE SCHEMA IF NOT EXISTS raw;
@@ -41,17 +41,14 @@ VERSION_COLUMNS = {
     "_superseded_at": "TIMESTAMP",
     "_gone_at": "TIMESTAMP",  # a snapshot collected just after this moment lacks the row
 }
-
-
-class WarehouseBusy(NightError):
-    """Another process holds the warehouse file."""
+MEMORY = Path(":memory:")  # as DuckDB names a database that lies nowhere
 
 
 def connect(path: Path, *, memory_gb: float, threads: int, temporary: Path) -> duckdb.DuckDBPyConnection:
     """Open the warehouse for writing, with bounded memory; `temporary` takes what does not fit.
 
     Raises:
-        WarehouseBusy: another process has the file open, or it is no warehouse.
+        duckdb.IOException: another process has the file open, or it is no warehouse.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary.mkdir(parents=True, exist_ok=True)
@@ -60,15 +57,23 @@ def connect(path: Path, *, memory_gb: float, threads: int, temporary: Path) -> d
         "threads": threads,
         "temp_directory": str(temporary),
     }
-    try:
-        con = duckdb.connect(str(path), config=config)
-    except duckdb.IOException as error:
-        raise WarehouseBusy(
-            f"The warehouse {path} cannot be opened: {error}", "End the process that has it open and run the night again."
-        ) from error
+    if path != MEMORY and not path.exists():
+        _make(path)
+    con = duckdb.connect(str(path), config=config)
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")  # a bar fills a task's log with thousands of lines
     return con
+
+
+def _make(path: Path) -> None:
+    """Make an empty warehouse, whole or not at all: DuckDB refuses for good a file whose first blocks a full disk or a kill cut short."""
+    private = path.with_name(f".{path.name}.new")
+    private.unlink(missing_ok=True)
+    try:
+        duckdb.connect(str(private)).close()
+        os.replace(private, path)
+    finally:
+        private.unlink(missing_ok=True)
 
 
 def prepare(con: duckdb.DuckDBPyConnection, contract: Contract) -> None:

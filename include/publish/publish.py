@@ -48,8 +48,9 @@ def publish(night: Night) -> None:
     since the night was opened, so it is asked again whether this night may take its place.
 
     Raises:
-        NightError: a table is missing, a gate has not passed, the release may not take the place of the one being served, or the
-            disk is full; the current release stays.
+        NightError: a table is missing, a gate has not passed, or the release may not take the place of the one being served; the
+            current release stays.
+        MayPass: the disk is full or the warehouse in use; the current release stays, and nothing is left of the new one.
     """
     with night.step("publish") as notes:
         night.releases.mkdir(parents=True, exist_ok=True)
@@ -67,8 +68,9 @@ def publish(night: Night) -> None:
                 notes["outcome"] = "dry run: built and checked, not published" + (f"; {told}" if told else "")
                 return
             target = night.releases / f"{release.release_id}.duckdb"
-            os.replace(building, target)
-            sync(night.releases)
+            if not _is_there(target, release.release_id):
+                os.replace(building, target)
+                sync(night.releases)
             current = current_release(night.home)
             if current and replaced_release(night) is None:
                 notes["outcome"] = f"kept beside the later release {current.release_id}, which stays the current one"
@@ -77,15 +79,18 @@ def publish(night: Night) -> None:
                 notes["outcome"] = f"published {told}".rstrip()
             notes["release_id"] = release.release_id
             notes["removed"] = _retire(night)
-        except (OSError, duckdb.Error) as error:
-            raise NightError(
-                f"The release of night {night.key} could not be written: {error}",
-                f"Make room under {night.home.name}/ (free disk, rights) and run the night again; the release before it is still served.",
-            ) from error
         finally:
             for leftover in (building, building.with_name(building.name + ".wal")):
                 with suppress(OSError):
                     leftover.unlink(missing_ok=True)
+
+
+def _is_there(target: Path, release_id: str) -> bool:
+    """Whether a whole release of this id is there already. One id stands for one input, code and lineage: it is never replaced."""
+    try:
+        return target.exists() and read_release(target).release_id == release_id
+    except duckdb.Error:
+        return False
 
 
 def _require_gates(night: Night) -> None:

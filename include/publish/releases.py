@@ -63,7 +63,7 @@ def serve(release: Path, serving: Path) -> None:
     A second name for the same file costs neither time nor disk; where the file system has no links it is copied.
     """
     serving.parent.mkdir(parents=True, exist_ok=True)
-    incoming = serving.with_name(f".{serving.name}.{os.getpid()}.incoming")
+    incoming = serving.with_name(f".{serving.name}.incoming")
     incoming.unlink(missing_ok=True)
     try:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,7 +85,7 @@ def docs_folder(night: Night) -> Path:
 @contextmanager
 def _catalogue(night: Night, gate: Gate) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with an empty in-memory catalogue `gate` for views over all that is checked."""
-    place = Path(":memory:") if gate == "features" else night.warehouse
+    place = warehouse.MEMORY if gate == "features" else night.warehouse
     settings = night.settings
     connection = warehouse.connect(
         place, memory_gb=settings.warehouse_memory_gb, threads=settings.threads, temporary=night.shop_home / "tmp"
@@ -144,6 +143,6 @@ def _write(night: Night, gate: Gate, findings: list[Finding]) -> None:
     ]
     folder = night.folder / "quality"
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{gate}.parquet.{os.getpid()}"
+    temporary = folder / f".{gate}.parquet.new"
     pq.write_table(pa.Table.from_pylist(rows, schema=RESULTS), temporary)
     temporary.replace(folder / f"{gate}.parquet")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import duckdb
 
 from include.collect.contract import Contract, Table
@@ -24,7 +22,7 @@ def take_profile(connection: duckdb.DuckDBPyConnection, night: Night, contract: 
         connection.execute(f"INSERT INTO gate.profile {_profile(table)}", [night.as_of_sql, table.name, table.name])
     path = night.folder / "quality" / "profile.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.new")
     connection.execute(
         f"COPY (SELECT * FROM gate.profile ORDER BY table_name, column_name NULLS FIRST) TO {literal(temporary)} (FORMAT parquet)"
     )

@@ -103,8 +103,11 @@ class Figures:
 
     def metrics_over_nights(self) -> Rows:
         """The deciding figures of champions and baselines, this night's and earlier ones'."""
-        folders = sorted(path for path in self.night.predictions.parent.glob("*") if path.name <= self.night.key)[-60:]
-        files = [str(path) for folder in folders for path in sorted(folder.glob("metrics_*.parquet"))]
+        predicted, pruned = (
+            {path.name: path for path in parent.glob("*")} for parent in (self.night.predictions.parent, self.night.folder.parent)
+        )
+        folders = [predicted.get(key, pruned.get(key)) for key in sorted(predicted | pruned) if key <= self.night.key][-60:]
+        files = [str(path) for folder in folders if folder for path in sorted(folder.glob("metrics_*.parquet"))]
         if not files:
             return []
         query = """

@@ -46,6 +46,8 @@ class Benchmark(NamedTuple):
 
 BENCHMARKS = [
     Benchmark("nights", "whole nights: seconds, memory, rows accounted for, accuracy beside the baseline", [*SHOPS, "second_day"]),
+    Benchmark("kills", "a night killed a hundred times at random moments, with readers: whether anything is lost or left behind", []),
+    Benchmark("disk", "megabytes by folder over two real nights and sixty simulated ones, each pruned", []),
     Benchmark("collect", "taking ten million events, new and corrected, as Parquet, CSV and JSON lines", []),
     Benchmark("mutations", "thousands of files drawn and broken at random: whether every record is accounted for", []),
     Benchmark("transform", "dbt over a year of ten million events, then over one more day", ["--events", "10000000"]),

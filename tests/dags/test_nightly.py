@@ -17,8 +17,7 @@ from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import ParamValidationError
 
 from include.airflow_local import environment
-from include.collect.warehouse import WarehouseBusy
-from include.errors import GateRefused
+from include.errors import GateRefused, MayPass
 from include.settings import CHECKOUT
 from tests.conftest import TINY_SHOP
 from tests.processes import running, wait_until
@@ -26,7 +25,7 @@ from tests.processes import running, wait_until
 TASKS = [
     "open_night", "land", "collect", "check_raw", "transform", "check_features", "learn_sentiment", "aggregate_sentiment",
     "learn_aspects",
-    "learn_recommender", "serve", "check_serving", "publish", "report", "end_night",
+    "learn_recommender", "serve", "check_serving", "publish", "prune", "report", "end_night",
 ]  # fmt: skip
 
 # Run with a home of its own; what it prints last is read as JSON.
@@ -87,7 +86,7 @@ def test_file_parses_fast_and_imports_nothing_heavy(home: Path) -> None:
     assert not {"torch", "transformers", "duckdb", "dbt", "great_expectations", "mlflow", "pandas", "sklearn"} & set(parsed["modules"])
     assert list(parsed["pools"]) == TASKS
     in_pool = {task for task, pool in parsed["pools"].items() if pool == "warehouse"}
-    assert in_pool == {"collect", "check_raw", "transform", "check_features", "aggregate_sentiment", "serve", "check_serving", "publish"}
+    assert in_pool == set(TASKS) - {"open_night", "land", "learn_sentiment", "learn_aspects", "learn_recommender", "end_night"}
     assert all(parsed["limits"])
 
 
@@ -127,13 +126,11 @@ def test_good_moments_are_taken(as_of: str | None) -> None:
 
 
 def test_only_what_may_pass_is_tried_again() -> None:
-    from dags.nightly import TryAgainWhatCanPass
+    from dags.nightly import TRY_AGAIN
 
-    policy = TryAgainWhatCanPass()
-    for error in (OSError(28, "No space left on device"), MemoryError(), duckdb.IOException("locked"), WarehouseBusy("held", "wait")):
-        assert policy.evaluate(error).action == RetryAction.RETRY
-    for error in (GateRefused("a gap", "close it"), KeyError("a bug"), duckdb.ParserException("a bug")):
-        assert policy.evaluate(error).action == RetryAction.FAIL
+    assert TRY_AGAIN.evaluate(MayPass("full", "make room"), 1, 1).action == RetryAction.RETRY
+    for error in (GateRefused("a gap", "close it"), KeyError("a bug"), FileNotFoundError(2, "gone"), duckdb.ParserException("a bug")):
+        assert TRY_AGAIN.evaluate(error, 1, 1).action == RetryAction.FAIL
 
 
 @pytest.mark.timeout(180)

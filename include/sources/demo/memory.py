@@ -55,7 +55,7 @@ class Memory:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = path.with_name(f".{path.name}.new")
         with temporary.open("wb") as file:
             np.savez(file, **{part.name: getattr(self, part.name) for part in fields(self)})
         os.replace(temporary, path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from include.errors import NightError
+from include.errors import MayPass, NightError
 from include.night import Night
 from include.publish import current_release, latest_release_before, list_releases, publish
 
@@ -107,8 +107,8 @@ def _publish_on_a_full_disk(folder: str) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
     try:
         publish(Night.load(folder))
-    except NightError as error:
-        sys.exit(7 if "could not be written" in str(error) else 8)
+    except MayPass as error:
+        sys.exit(7 if "disk is full" in error.problem else 8)
 
 
 def test_a_disk_that_fills_up_leaves_the_old_release_and_no_rubbish(ready_night: ReadyNight) -> None:
