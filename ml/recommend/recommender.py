@@ -88,13 +88,26 @@ class Recommender(NightlyModel):
             self.choice, self.ranker = warm_start.choice, warm_start._ranker_of_everything(snapshot, cache)
             self._rehearsed = warm_start.candidates if warm_start.products.equals(snapshot.catalogue.ids) else ()
         elif "validation" in splits:
-            decided = decide(snapshot, cache, self.config, self._kept)
-            self.choice, self.ranker, self._learned, self._rehearsed = decided.choice, decided.ranker, decided.learned, decided.candidates
+            self.choose(snapshot, cache)
         else:
             self.choice = popularity_alone(self.config)
+        self.refit(snapshot, splits, cache)
+
+    def choose(self, snapshot: Snapshot, cache: Path) -> None:
+        """Makes the choice on validation rows, by candidates that were fitted on the rows before them.
+
+        Where there were customers to choose on, the model can be asked at once: papers judge such models, which have learned from
+        nothing later.
+        """
+        decided = decide(snapshot, cache, self.config, self._kept)
+        self.choice, self.ranker, self._learned = decided.choice, decided.ranker, decided.learned
+        self.candidates, self._rehearsed, self.products = list(decided.candidates), decided.candidates, snapshot.catalogue.ids
+
+    def refit(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path) -> None:
+        """Fits the candidates of the choice on the rows of the splits; the sequence model goes on from the one chosen with."""
         self.products = snapshot.catalogue.ids
         names = None if self.choice.second_stage else {*self.choice.weights, *ALWAYS}
-        rehearsed, self._rehearsed = self._rehearsed, ()
+        rehearsed, self._rehearsed, self.candidates = self._rehearsed, (), []
         earlier = [*rehearsed, *self._kept]
         before, half_life = snapshot.end_of(splits), self.choice.half_life_days
         self.candidates = fit_candidates(snapshot, cache, before, half_life, self.config, names, earlier)
