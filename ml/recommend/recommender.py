@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
@@ -123,10 +122,9 @@ class Recommender(NightlyModel):
         return Ranker.fit(Rows.joined([rows, *self._learned]), self.config)
 
     # ---- asking ----------------------------------------------------------------------------------------------------
-    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, before: datetime | None) -> Scorer:
-        """Asks the model's own candidates by its choice, about the time from a moment on."""
-        facts = Facts.read(snapshot, before)
-        return scorer_by(self.choice, self.candidates, snapshot.catalogue, allowed, self.config, self.ranker, facts)
+    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, facts: Facts) -> Scorer:
+        """Asks the model's own candidates by its choice, about the time from the moment of the facts on."""
+        return scorer_by(self.choice, self.candidates, snapshot.catalogue, facts, allowed, self.config, self.ranker)
 
     def _sequences(self) -> list[SequenceModel]:
         """Those that a later night may go on from: as judged, and as the choice was made with."""
@@ -151,10 +149,10 @@ class Recommender(NightlyModel):
         snapshot = Snapshot(features, self.config)
         self._follow(snapshot, cache)
         exam = snapshot.exam(split)
-        known = known_before(snapshot, exam)
-        model = self._scorer(snapshot, known, exam.starts_at)
+        known, facts = known_before(snapshot, exam), Facts.read(snapshot, exam.starts_at)
+        model = self._scorer(snapshot, known, facts)
         baselines = {
-            "popularity": scorer_by(popularity_alone(self.config), self.candidates, snapshot.catalogue, known, self.config),
+            "popularity": scorer_by(popularity_alone(self.config), self.candidates, snapshot.catalogue, facts, known, self.config),
             "popularity_7_days": self._lately(snapshot, exam, known),
         }
         judged = judge(snapshot, exam, split, model, baselines, snapshot.examined(exam, self.config.max_judged_customers))
@@ -182,7 +180,7 @@ class Recommender(NightlyModel):
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         self._follow(snapshot, cache)
-        scorer = self._scorer(snapshot, snapshot.catalogue.available, None)
+        scorer = self._scorer(snapshot, snapshot.catalogue.available, Facts.read(snapshot, None))
         out.mkdir(parents=True, exist_ok=True)
         content = next((candidate for candidate in self.candidates if isinstance(candidate, Content)), None)
         rows = write_lists(snapshot, scorer, self.choice.half_life_days, content, out)

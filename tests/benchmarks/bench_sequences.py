@@ -85,16 +85,14 @@ def write_snapshot(sequences: Path, attributes: Path | None, folder: Path) -> in
                 1.0::double as weight, true as is_target, case back when 1 then 'test' when 2 then 'validation' else 'train' end as split
             from rows order by all""",
         "owned": f"select customer_id, product_id, {END} - to_days(max(back)) as first_at from rows group by all order by all",
-        "labels": f"""
-            select customer_id, product_id, split, occurred_at as first_at from ({{interactions}}) as i
-            where split <> 'train' and not exists (
-                from rows as earlier where earlier.customer_id = i.customer_id and earlier.product_id = i.product_id
-                and {END} - to_days(earlier.back) < i.occurred_at)
+        "labels": """
+            select customer_id, product_id, split, occurred_at as first_at from ({interactions}) where split <> 'train'
             order by all""",
         "products": f"""
             select product_id, product_id as shown_product_id,
                 null::varchar as title, null::varchar as category, null::varchar as brand, 1.0::double as price,
-                true as is_available, false as is_repeatable, coalesce(text, '') as text, md5(coalesce(text, '')) as text_hash,
+                true as is_available, false as is_repeatable, false as stated_repeatable,
+                coalesce(text, '') as text, md5(coalesce(text, '')) as text_hash,
                 {END} - to_days(max(back) + 1) as created_at, {END} - to_days(max(back) + 1) as first_seen_at
             from (select product_id, (select max(back) from rows) as back from rows group by product_id) left join words using (product_id)
             group by product_id, text order by product_id""",
