@@ -18,7 +18,7 @@ from ml.recommend.snapshot import Snapshot
 DATED = {"interactions": "occurred_at", "review_scores": "reviewed_at"}
 # One row a split, as of its beginning.
 BY_SPLIT = ("labels", "segments")
-# The questions, and the shop's own words, which it said before anybody answered (see docs/recommendations.md); of other columns nothing is left.
+# The questions, and the shop's own words (see docs/recommendations.md); of other columns nothing is left.
 GIVEN = {
     "splits": ("split", "starts_at", "ends_at"),
     "customers": ("customer_id", "consent"),
@@ -34,7 +34,7 @@ def without_future(features: Path, out: Path, cut: str, judged: list[Split]) -> 
     with duckdb.connect() as db:
         db.execute(f"create table cut as select starts_at as moment from '{features}/splits.parquet' where split = ?", [cut])
         for file in sorted(features.glob("*.parquet")):
-            name, columns = file.stem, [row[0] for row in db.execute(f"describe from '{file}'").fetchall()]
+            name, types = file.stem, {row[0]: row[1] for row in db.execute(f"describe from '{file}'").fetchall()}
             select, where = "*", "false"
             if name in DATED:
                 where = f"{DATED[name]} < (from cut)"
@@ -42,7 +42,7 @@ def without_future(features: Path, out: Path, cut: str, judged: list[Split]) -> 
                 where = f"split in {tuple(judged)!r}".replace(",)", ")")
             elif name in GIVEN:
                 times = TIMES.get(name, ())
-                gone = [f"null as {column}" for column in columns if column not in (*GIVEN[name], *times)]
+                gone = [f"null::{kind} as {column}" for column, kind in types.items() if column not in (*GIVEN[name], *times)]
                 later = [f"case when {column} < (from cut) then {column} else (from cut) + to_days(1) end as {column}" for column in times]
                 select, where = f"* replace ({', '.join(gone + later)})" if gone + later else "*", "true"
             db.sql(f"select {select} from '{file}' where {where}").write_parquet(str(out / file.name))
