@@ -56,6 +56,8 @@ def recommender_config(settings: Settings) -> RecommenderConfig:
         score_chunk_rows=settings.score_chunk_rows,
         memory_gb=settings.warehouse_memory_gb,
         half_life_days=settings.half_life_days,
+        repeatable_share=settings.repeatable_share,
+        review_half_life_days=settings.sentiment_half_life_days,
         encoder=settings.encoder,
         seed=settings.seed,
         threads=settings.threads,

@@ -31,9 +31,6 @@ _STARTS = """
 _FILES = {
     "customers": "SELECT c.* FROM read_parquet($customers) c SEMI JOIN asked USING (customer_id) ORDER BY customer_id",
     "products": "SELECT * FROM read_parquet($products) ORDER BY product_id",
-    "owned": """
-        SELECT o.* FROM read_parquet($owned) o SEMI JOIN asked USING (customer_id), starts WHERE first_at < ends_at
-        ORDER BY customer_id, product_id""",
     "interactions": """
         SELECT i.* REPLACE (
             CASE WHEN occurred_at >= test_starts_at THEN 'test' WHEN occurred_at >= validation_starts_at THEN 'validation'
@@ -41,14 +38,11 @@ _FILES = {
         FROM read_parquet($interactions) i SEMI JOIN asked USING (customer_id), starts
         WHERE occurred_at < ends_at ORDER BY customer_id, occurred_at, product_id, event_type""",
     "labels": """
-        WITH wanted AS (
-            SELECT customer_id, product_id, split, min(occurred_at) AS first_at,
-                CASE split WHEN 'test' THEN any_value(test_starts_at) ELSE any_value(validation_starts_at) END AS starts_at
-            FROM rehearsed, starts WHERE is_target AND split <> 'train' GROUP BY customer_id, product_id, split
-        )
-        SELECT customer_id, product_id, split, wanted.first_at FROM wanted
-        LEFT JOIN read_parquet($owned) o USING (customer_id, product_id)
-        WHERE o.first_at IS NULL OR o.first_at >= starts_at ORDER BY split, customer_id, product_id""",
+        SELECT customer_id, product_id, split, min(occurred_at) AS first_at FROM rehearsed WHERE is_target AND split <> 'train'
+        GROUP BY customer_id, product_id, split ORDER BY split, customer_id, product_id""",
+    "review_scores": """
+        SELECT r.* FROM read_parquet($review_scores) r, starts WHERE reviewed_at < ends_at
+        ORDER BY product_id, reviewed_at, score, weight""",
     "splits": """
         SELECT 'train' AS split, least((SELECT min(occurred_at) FROM rehearsed), validation_starts_at) AS starts_at,
             validation_starts_at AS ends_at FROM starts
@@ -62,12 +56,12 @@ def rehearse(night: Night, out: Path, share: float) -> None:
 
     Args:
         night: a night whose features are there; they are only read.
-        out: gets what a recommender learns from: customers, products, owned, interactions, labels, splits.
+        out: gets what a recommender learns from: customers, products, interactions, labels, review_scores, splits.
         share: of the customers, in (0, 1]; by hash, the same ones in every run and with every smaller share among them.
     """
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    files = {name: str(night.features / f"{name}.parquet") for name in ("customers", "products", "owned", "interactions", "splits")}
+    files = {name: str(night.features / f"{name}.parquet") for name in ("customers", "products", "interactions", "review_scores", "splits")}
     settings = night.settings
     with duckdb.connect(config={"memory_limit": f"{settings.warehouse_memory_gb}GB", "threads": settings.threads}) as connection:
         connection.execute("SET temp_directory = $folder", {"folder": str(night.shop_home / "tmp")})

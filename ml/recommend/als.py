@@ -26,9 +26,9 @@ class Als:
     def __init__(self, config: RecommenderConfig) -> None:
         self.config = config
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
         del catalogue
-        return products_seen > max(1, self.config.ease_max_products)
+        return history.products_seen > max(1, self.config.ease_max_products)
 
     def fit(self, training: Training) -> None:
         confidence = training.history.matrix(self.config.als_confidence * np.log1p(training.history.evidence))

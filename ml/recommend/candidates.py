@@ -46,8 +46,8 @@ class Candidate(Protocol):
 
     def __init__(self, config: RecommenderConfig) -> None: ...
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
-        """Whether it has anything to work with; `products_seen` is the number of products with behaviour."""
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
+        """Whether it has anything to work with in what will be learned from."""
 
     def fit(self, training: Training) -> None:
         """Learn."""

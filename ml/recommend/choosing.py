@@ -103,11 +103,11 @@ def decide(snapshot: Snapshot, cache: Path, config: RecommenderConfig, kept: Seq
         trial = try_second_stage(rows, earlier_rows, held, blend_ndcg, config)
         choice = replace(choice, **trial.figures)
     unknown = customers.only(held) if trial.judged is not None else customers
-    facts = Facts.read(snapshot, exam.starts_at) if trial.judged else None
-    model = scorer_by(choice, candidates, snapshot.catalogue, known_before(snapshot, exam), config, trial.judged, facts)
+    facts = Facts.read(snapshot, exam.starts_at)
+    model = scorer_by(choice, candidates, snapshot.catalogue, facts, known_before(snapshot, exam), config, trial.judged)
     choice = replace(choice, diversity=best_variety(snapshot, exam, replace(model, category=None), unknown, config.diversity))
     model = replace(model, diversity=choice.diversity)
-    choice = replace(choice, popular_segments=_worse_segments(snapshot, exam, candidates, model, unknown))
+    choice = replace(choice, popular_segments=_worse_segments(snapshot, exam, candidates, facts, model, unknown))
     return Decided(choice, candidates, trial.ranker, trial.learned)
 
 
@@ -162,13 +162,15 @@ def _earlier_rows(
         yield rows
 
 
-def _worse_segments(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], model: Scorer, customers: Customers) -> list[str]:
+def _worse_segments(
+    snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], facts: Facts, model: Scorer, customers: Customers
+) -> list[str]:
     """The segments that a model serves worse than popularity on the exam's customers, asked of the candidates it was chosen with."""
     segments = snapshot.segments_before(customers, exam)
     if exam.split is None or segments.null_count == len(segments):  # too young a shop to know of segments
         return []
     config = model.config
-    baselines = {"popularity": scorer_by(popularity_alone(config), candidates, snapshot.catalogue, model.allowed, config)}
+    baselines = {"popularity": scorer_by(popularity_alone(config), candidates, snapshot.catalogue, facts, model.allowed, config)}
     evaluation = judge(snapshot, exam, exam.split, model, baselines, customers)
     worse = worse_than_popularity(evaluation, segments, config.min_validation_customers)
     log.info("segments: popularity serves %s", ", ".join(worse) or "none of its own")

@@ -41,6 +41,10 @@ class RecommenderConfig(BaseModel):
     max_history: int = Field(500, ge=1, description="Most recent distinct products of a customer that are asked with.")
     knn_shrinkage: float = Field(10.0, ge=0, description="Customers in common that item-kNN wants before it trusts a cosine.")
     repeat_half_life_days: float = Field(60, gt=0, description="Days after which a purchase counts half for buying again.")
+    repeatable_share: float = Field(
+        0.15, ge=0, le=1, description="Share of a product's buyers who bought it again from which it counts as repeatable."
+    )
+    review_half_life_days: float = Field(365, gt=0, description="Age at which a review counts half in what buyers think of a product.")
     follow_days: float = Field(21, gt=0, description="Days after a purchase for which what usually follows it is offered.")
     follow_pairs: int = Field(40, ge=1, description="Most later products that one purchase is held responsible for.")
     follow_shrinkage: float = Field(5.0, ge=0, description="Purchases of a product from which what follows it is believed by half.")

@@ -24,8 +24,8 @@ class Content:
     def __init__(self, config: RecommenderConfig) -> None:
         self.config = config
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
-        del products_seen
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
+        del history
         texts = catalogue.texts.unique()
         return len(texts) > 2 or (len(texts) == 2 and "" not in texts.to_pylist())
 

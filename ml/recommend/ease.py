@@ -9,7 +9,7 @@ import torch
 
 from ml.recommend.candidates import Training
 from ml.recommend.item_weights import ItemWeights, strongest_of_dense
-from ml.recommend.shop_arrays import Catalogue
+from ml.recommend.shop_arrays import Catalogue, History
 from ml.recommend.threads import one_thread
 
 
@@ -18,9 +18,9 @@ class Ease(ItemWeights):
 
     name: ClassVar[str] = "ease"
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
         del catalogue
-        return 1 < products_seen <= self.config.ease_max_products
+        return 1 < history.products_seen <= self.config.ease_max_products
 
     def fit(self, training: Training) -> None:
         history = training.history

@@ -1,4 +1,5 @@
-"""What is known of each product before a moment: how much it was wanted lately and ever, and how soon it is bought again."""
+"""What is known of each product before a moment: how much it was wanted lately and ever, how soon it is bought again, and what its
+reviewers thought of it."""
 
 from __future__ import annotations
 
@@ -25,6 +26,8 @@ class Facts:
         buyers: (P,) customers with a target event; again: the share of them who came back for it on another day.
         gap_days: (P,) typical days between two purchases by one customer: the geometric mean, drawn to the category's and the shop's; NaN
             where nobody ever bought anything twice.
+        repeatable: (P,) 1 where people buy it again, else 0.
+        discontent: (P,) in [0, 1], how unhappy its reviewers are beyond the shop's average; 0 where there are none.
     """
 
     wanted_7: np.ndarray
@@ -36,6 +39,8 @@ class Facts:
     buyers: np.ndarray
     again: np.ndarray
     gap_days: np.ndarray
+    repeatable: np.ndarray
+    discontent: np.ndarray
 
     @classmethod
     def read(cls, snapshot: Snapshot, before: datetime | None) -> Self:
@@ -47,6 +52,8 @@ class Facts:
             buyers=buyers.astype(np.float32),
             again=(found["repeat_buyers"] / np.maximum(buyers, 1)).astype(np.float32),
             gap_days=_gap_days(snapshot.catalogue, found["gaps"], found["log_gaps"]),
+            repeatable=snapshot.repeatable(before).astype(np.float32),
+            discontent=snapshot.discontent(before),
         )
 
 

@@ -7,8 +7,6 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
 from ml.recommend.als import Als
 from ml.recommend.candidates import Candidate, Training
 from ml.recommend.config import RecommenderConfig
@@ -61,12 +59,11 @@ def fit_candidates(
     history = snapshot.history(snapshot.active(before), before)
     popularity = snapshot.popularity(half_life_days, before)["all"]
     training = Training(snapshot.catalogue, history, popularity, cache, earlier)
-    products_seen = len(np.unique(history.product))
     left_out = SLOW if habitual(history) > config.habitual else ()
     fitted: list[Candidate] = []
     for kind in CANDIDATES:
         candidate = kind(config)
-        if (names is None or kind.name in names) and kind.name not in left_out and candidate.suits(snapshot.catalogue, products_seen):
+        if (names is None or kind.name in names) and kind.name not in left_out and candidate.suits(snapshot.catalogue, history):
             candidate.fit(training)
             fitted.append(candidate)
             log.info("%s: fitted on %d customers, %d pairs", kind.name, history.customers, len(history.product))

@@ -25,9 +25,9 @@ class Follow(ItemWeights):
 
     name: ClassVar[str] = "follow"
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
         del catalogue
-        return products_seen > 1
+        return history.products_seen > 1
 
     def fit(self, training: Training) -> None:
         history = training.history

@@ -23,9 +23,9 @@ class Interest:
     def __init__(self, config: RecommenderConfig) -> None:
         self.config = config
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
         del catalogue
-        return products_seen > 1
+        return history.products_seen > 1
 
     def fit(self, training: Training) -> None:
         del training

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from ml.recommend.candidates import Training
 from ml.recommend.item_weights import ItemWeights, rows_that_sort, strongest_per_row
-from ml.recommend.shop_arrays import Catalogue
+from ml.recommend.shop_arrays import Catalogue, History
 
 
 class ItemKnn(ItemWeights):
@@ -17,9 +17,9 @@ class ItemKnn(ItemWeights):
 
     name: ClassVar[str] = "item_knn"
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
         del catalogue
-        return products_seen > 1
+        return history.products_seen > 1
 
     def fit(self, training: Training) -> None:
         history = training.history

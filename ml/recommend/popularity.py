@@ -22,8 +22,8 @@ class Popularity:
     def __init__(self, config: RecommenderConfig) -> None:
         self.config = config
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
-        del catalogue, products_seen
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
+        del catalogue, history
         return True
 
     def fit(self, training: Training) -> None:
@@ -54,8 +54,8 @@ class CategoryPopularity(Popularity):
     strategy: ClassVar[str] = "popular_in_category"
     category: np.ndarray
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
-        del products_seen
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
+        del history
         return len(np.unique(catalogue.category[catalogue.category >= 0])) > 1
 
     def fit(self, training: Training) -> None:

@@ -64,10 +64,10 @@ def _of_products(asked: History, products: np.ndarray, catalogue: Catalogue, fac
         "trend": np.log((facts.wanted_7 + 1) / (facts.wanted_30 * share + 1)),
         "conversion": facts.bought / np.maximum(facts.wanted, 1e-9),
         "again": facts.again,
-        "repeatable": catalogue.repeatable,
+        "repeatable": facts.repeatable,
         "age_days": np.where(catalogue.known_at > 0, (asked.moment - catalogue.known_at) / DAY, np.nan),
         "log_price": np.log(np.where(catalogue.price > 0, catalogue.price, np.nan)),
-        "discontent": catalogue.discontent,
+        "discontent": facts.discontent,
     }
     return {name: values.astype(np.float32)[products] for name, values in by_product.items()}
 

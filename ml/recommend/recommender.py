@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
@@ -94,13 +93,26 @@ class Recommender(NightlyModel):
             self.choice, self.ranker = warm_start.choice, warm_start._ranker_of_everything(snapshot, cache)
             self._rehearsed = warm_start.candidates if warm_start.products.equals(snapshot.catalogue.ids) else ()
         elif "validation" in splits:
-            decided = decide(snapshot, cache, self.config, self._kept)
-            self.choice, self.ranker, self._learned, self._rehearsed = decided.choice, decided.ranker, decided.learned, decided.candidates
+            self.choose(snapshot, cache)
         else:
             self.choice = popularity_alone(self.config)
+        self.refit(snapshot, splits, cache)
+
+    def choose(self, snapshot: Snapshot, cache: Path) -> None:
+        """Makes the choice on validation rows, by candidates that were fitted on the rows before them.
+
+        Where there were customers to choose on, the model can be asked at once: papers judge such models, which have learned from
+        nothing later.
+        """
+        decided = decide(snapshot, cache, self.config, self._kept)
+        self.choice, self.ranker, self._learned = decided.choice, decided.ranker, decided.learned
+        self.candidates, self._rehearsed, self.products = list(decided.candidates), decided.candidates, snapshot.catalogue.ids
+
+    def refit(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path) -> None:
+        """Fits the candidates of the choice on the rows of the splits; the sequence model goes on from the one chosen with."""
         self.products = snapshot.catalogue.ids
         names = None if self.choice.second_stage else {*self.choice.weights, *ALWAYS}
-        rehearsed, self._rehearsed = self._rehearsed, ()
+        rehearsed, self._rehearsed, self.candidates = self._rehearsed, (), []
         earlier = [*rehearsed, *self._kept]
         before, half_life = snapshot.end_of(splits), self.choice.half_life_days
         self.candidates = fit_candidates(snapshot, cache, before, half_life, self.config, names, earlier)
@@ -116,10 +128,9 @@ class Recommender(NightlyModel):
         return Ranker.fit(Rows.joined([rows, *self._learned]), self.config)
 
     # ---- asking ----------------------------------------------------------------------------------------------------
-    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, before: datetime | None) -> Scorer:
-        """Asks the model's own candidates by its choice, about the time from a moment on."""
-        facts = Facts.read(snapshot, before)
-        return scorer_by(self.choice, self.candidates, snapshot.catalogue, allowed, self.config, self.ranker, facts)
+    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, facts: Facts) -> Scorer:
+        """Asks the model's own candidates by its choice, about the time from the moment of the facts on."""
+        return scorer_by(self.choice, self.candidates, snapshot.catalogue, facts, allowed, self.config, self.ranker)
 
     def _sequences(self) -> list[SequenceModel]:
         """Those that a later night may go on from: as judged, and as the choice was made with."""
@@ -144,10 +155,10 @@ class Recommender(NightlyModel):
         snapshot = Snapshot(features, self.config)
         self._follow(snapshot, cache)
         exam = snapshot.exam(split)
-        known = known_before(snapshot, exam)
-        model = self._scorer(snapshot, known, exam.starts_at)
+        known, facts = known_before(snapshot, exam), Facts.read(snapshot, exam.starts_at)
+        model = self._scorer(snapshot, known, facts)
         baselines = {
-            "popularity": scorer_by(popularity_alone(self.config), self.candidates, snapshot.catalogue, known, self.config),
+            "popularity": scorer_by(popularity_alone(self.config), self.candidates, snapshot.catalogue, facts, known, self.config),
             "popularity_7_days": self._lately(snapshot, exam, known),
         }
         judged = judge(snapshot, exam, split, model, baselines, snapshot.examined(exam, self.config.max_judged_customers))
@@ -175,7 +186,7 @@ class Recommender(NightlyModel):
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         self._follow(snapshot, cache)
-        scorer = self._scorer(snapshot, snapshot.catalogue.available, None)
+        scorer = self._scorer(snapshot, snapshot.catalogue.available, Facts.read(snapshot, None))
         out.mkdir(parents=True, exist_ok=True)
         content = next((candidate for candidate in self.candidates if isinstance(candidate, Content)), None)
         rows = write_lists(snapshot, scorer, self.choice.half_life_days, content, out)

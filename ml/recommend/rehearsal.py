@@ -34,8 +34,8 @@ class _Block:
     scores: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
 
-    def pool(self, catalogue: Catalogue) -> Pool:
-        return Pool.of(self.scores, self.allowed, self.wanted, catalogue.discontent, K)
+    def pool(self, discontent: np.ndarray) -> Pool:
+        return Pool.of(self.scores, self.allowed, self.wanted, discontent, K)
 
 
 def _by_block(
@@ -65,8 +65,8 @@ def _by_block(
 
 def pool_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Pool:
     """What the blend of some candidates is chosen on; see `rehearse`."""
-    customers = snapshot.examined(exam, config.max_validation_customers)
-    return Pool.joined(list(_by_block(snapshot, exam, customers, candidates, config, lambda block: block.pool(snapshot.catalogue))))
+    customers, discontent = snapshot.examined(exam, config.max_validation_customers), snapshot.discontent(exam.starts_at)
+    return Pool.joined(list(_by_block(snapshot, exam, customers, candidates, config, lambda block: block.pool(discontent))))
 
 
 def rows_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Rows:
@@ -86,7 +86,7 @@ def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], co
     """
     customers = snapshot.examined(exam, config.max_validation_customers)
     maker = _RowMaker.of(snapshot, exam, customers, candidates, config)
-    blocks = _by_block(snapshot, exam, customers, candidates, config, lambda block: (block.pool(snapshot.catalogue), maker.rows(block)))
+    blocks = _by_block(snapshot, exam, customers, candidates, config, lambda block: (block.pool(maker.facts.discontent), maker.rows(block)))
     pools, rows = zip(*blocks, strict=True)
     return Pool.joined(pools), Rows.joined(rows)
 

@@ -13,38 +13,36 @@ from ml.recommend.shop_arrays import Catalogue, History
 
 
 class Repeat:
-    """Personal frequency with recency, for repeatable products: times bought x fade^(products bought since)."""
+    """Personal frequency with recency, for repeatable products: times bought x fade^(days until the latest product)."""
 
     name: ClassVar[str] = "repeat"
     strategy: ClassVar[str] = "buy_again"
-    repeatable: np.ndarray
 
     def __init__(self, config: RecommenderConfig) -> None:
         self.config = config
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
-        del products_seen
-        return bool(catalogue.repeatable.any())
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
+        del catalogue
+        return bool(history.repeatable.any())
 
     def fit(self, training: Training) -> None:
-        self.repeatable = training.catalogue.repeatable
+        del training
 
     def score(self, asked: History) -> np.ndarray:
         half_life = self.config.repeat_half_life_days * 86_400e6
-        latest = asked.last_at.max(initial=0)
+        latest = asked.last_at[asked.indptr[asked.customer]]  # the customer's own: what others did is nothing to this one
         recency = 0.5 ** ((latest - asked.last_at) / half_life)
-        return asked.matrix(asked.targets * recency * self.repeatable[asked.product]).toarray()
+        return asked.matrix(asked.targets * recency * asked.repeatable[asked.product]).toarray()
 
     def affinity(self, asked: History, customers: np.ndarray, picks: np.ndarray, past: np.ndarray) -> np.ndarray | None:
         del asked, customers
         return (past == picks[:, None]).astype(np.float32)
 
     def arrays(self) -> Arrays:
-        return {"repeatable": self.repeatable}
+        return {}
 
     def restore(self, arrays: Arrays) -> None:
-        self.repeatable = arrays["repeatable"]
+        del arrays
 
     def align(self, fitted: np.ndarray, catalogue: Catalogue, cache: Path) -> None:
-        del fitted, cache
-        self.repeatable = catalogue.repeatable
+        del fitted, catalogue, cache

@@ -149,21 +149,21 @@ def scorer_by(
     choice: Choice,
     fitted: Sequence[Candidate],
     catalogue: Catalogue,
+    facts: Facts,
     allowed: np.ndarray,
     config: RecommenderConfig,
     ranker: Ranker | None = None,
-    facts: Facts | None = None,
 ) -> Scorer:
-    """Asks fitted candidates by a choice. Popularity alone is left as it is. A ranker orders what all of them bring, by facts as of the
-    moment that will be asked about."""
+    """Asks fitted candidates by a choice, with facts as of the moment that will be asked about. Popularity alone is left as it is. A
+    ranker orders what all of them bring."""
     popularity = next(candidate.worth for candidate in fitted if type(candidate) is Popularity)
     category = catalogue.category if set(choice.weights) != {Popularity.name} else None
     candidates, second = [candidate for candidate in fitted if choice.weights.get(candidate.name, 0) > 0], None
-    if ranker is not None and facts is not None:
+    if ranker is not None:
         candidates = list(fitted)
         second = SecondStage(ranker, [candidate.name for candidate in candidates], catalogue, facts)
     weights = np.array([choice.weights.get(candidate.name, 0) for candidate in candidates])
-    demotion = (1 - choice.penalty * catalogue.discontent).astype(np.float32)
+    demotion = (1 - choice.penalty * facts.discontent).astype(np.float32)
     diversity = max(choice.diversity, config.diversity)
     return Scorer(candidates, weights, demotion, popularity, allowed, config, category, diversity, choice.popular_segments, second)
 

@@ -90,8 +90,8 @@ class SequenceModel:
     def __init__(self, config: RecommenderConfig) -> None:
         self.config = config
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
-        return products_seen > 1 and len(catalogue) <= self.config.sequence_max_products
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
+        return history.products_seen > 1 and len(catalogue) <= self.config.sequence_max_products
 
     # ---- learning --------------------------------------------------------------------------------------------------
     def fit(self, training: Training) -> None:

@@ -37,15 +37,17 @@ EVENT_TYPES = ("view", "cart", "wishlist", "recommendation_click", "purchase", "
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The P products of a snapshot, in the order of their ids.
+    """The P products of a snapshot, in the order of their ids, as the shop describes them at the night.
+
+    What customers made of them is no part of this, as it changes with every day: see `facts.Facts`.
 
     Attributes:
         ids, titles, categories, texts: (P,) strings; title and category may be NULL, text may be ''.
         category, brand: (P,) numbers of the category and of the brand, -1 where there is none.
         price: (P,) in the shop's currency, NaN where there is none.
-        available, repeatable: (P,) booleans, as of the night.
+        available: (P,) bool, as of the night.
+        stated_repeatable: (P,) whether the shop says that people buy it again: 1, 0, or -1 where it says nothing.
         known_at: (P,) microseconds since 1970 from which the product is known to exist (first seen or created), 0 where unknown.
-        discontent: (P,) in [0, 1], how unhappy its reviewers are beyond the shop's average; 0 where unknown.
     """
 
     ids: pa.StringArray
@@ -56,9 +58,8 @@ class Catalogue:
     brand: np.ndarray
     price: np.ndarray
     available: np.ndarray
-    repeatable: np.ndarray
+    stated_repeatable: np.ndarray
     known_at: np.ndarray
-    discontent: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -102,6 +103,7 @@ class History:
         habit: (m,) sum over the orders that held the product of HABIT_FADE^(orders since); an order is a day with target events.
         orders_ago, orders_since: (m,) how many orders came after the last with the product, and how many from the first with it on, that
             one included; 0 where it was never ordered.
+        repeatable: (P,) bool, the products that people buy again, as far as it was known at the moment.
     """
 
     customers: int
@@ -121,6 +123,12 @@ class History:
     habit: np.ndarray
     orders_ago: np.ndarray
     orders_since: np.ndarray
+    repeatable: np.ndarray
+
+    @cached_property
+    def products_seen(self) -> int:
+        """How many products are in any history."""
+        return len(np.unique(self.product))
 
     @cached_property
     def customer(self) -> np.ndarray:
@@ -135,7 +143,7 @@ class History:
         """The history of customers begin to end."""
         a, b = self.indptr[begin], self.indptr[end]
         columns = (getattr(self, name)[a:b] for name in HISTORY_COLUMNS)
-        return type(self)(end - begin, self.products, self.moment, self.indptr[begin : end + 1] - a, *columns)
+        return type(self)(end - begin, self.products, self.moment, self.indptr[begin : end + 1] - a, *columns, self.repeatable)
 
 
 @dataclass(frozen=True)

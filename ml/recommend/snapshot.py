@@ -22,6 +22,8 @@ from ml.recommend.shop_arrays import EVENT_TYPES, Catalogue, Customers, Exam, Hi
 
 # what a purchase counts, for each order of the customer since
 HABIT_FADE = 0.9
+# buyers' worth of belief in the category's share of repeat buyers, and reviews' worth in the shop's mean score, as in dbt_project.yml
+PRIOR_BUYERS, PRIOR_REVIEWS = 10, 5
 
 
 class Snapshot:
@@ -41,6 +43,8 @@ class Snapshot:
         known_at = self.catalogue.known_at
         self._db.register("catalogue", pa.table({"product_id": self.catalogue.ids, "product": numbers, "known_at": known_at}))
         rows = self._db.execute("select split, starts_at, ends_at from read_parquet(?)", [self._file("splits")]).fetchall()
+        self._repeatable: dict[datetime | None, np.ndarray] = {}
+        self._discontent: dict[datetime | None, np.ndarray] = {}
         self._starts_at: dict[str, datetime] = {split: starts_at for split, starts_at, _ in rows}
         self.as_of: datetime = max(ends_at for *_, ends_at in rows)
 
@@ -88,24 +92,14 @@ class Snapshot:
     def _read_catalogue(self) -> Catalogue:
         """Of products that come in variants only the one that stands for all; what was done with any of them is told of that one."""
         query = """
-            with judged as (
-                select product_id, mean_score as satisfaction
-                from {sentiment}
-            )
             select
-                product_id, title, category, brand, price, coalesce(text, '') as text,
-                is_available, is_repeatable,
-                coalesce(epoch_us(least(created_at, first_seen_at)), 0) as known_at,
-                coalesce(greatest(avg(satisfaction) over () - satisfaction, 0), 0) as discontent
-            from read_parquet(?) left join judged using (product_id)
-            where product_id = shown_product_id
+                product_id, title, category, brand, price, coalesce(text, '') as text, is_available,
+                coalesce(stated_repeatable::tinyint, -1) as stated_repeatable,
+                coalesce(epoch_us(least(created_at, first_seen_at)), 0) as known_at
+            from read_parquet(?) where product_id = shown_product_id
             order by product_id
         """
-        sentiment = self.folder / "product_sentiment.parquet"
-        present = sentiment.exists()
-        judged = "read_parquet(?)" if present else "(select null as product_id, null as mean_score where false)"
-        files = [str(sentiment)] * present + [self._file("products")]
-        table = self._db.execute(query.format(sentiment=judged), files).to_arrow_table().combine_chunks()
+        table = self._db.execute(query, [self._file("products")]).to_arrow_table().combine_chunks()
         column: dict[str, Any] = {name: _whole(table[name]) for name in table.column_names}
         return Catalogue(
             ids=column["product_id"],
@@ -116,10 +110,65 @@ class Snapshot:
             brand=_numbered(column["brand"]),
             price=column["price"].cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False),
             available=column["is_available"].fill_null(True).to_numpy(zero_copy_only=False),
-            repeatable=column["is_repeatable"].fill_null(False).to_numpy(zero_copy_only=False),
+            stated_repeatable=column["stated_repeatable"].to_numpy(),
             known_at=column["known_at"].to_numpy(),
-            discontent=np.clip(column["discontent"].to_numpy().astype(np.float32), 0, 1),
         )
+
+    # ---- products before a moment ----------------------------------------------------------------------------------
+    def repeatable(self, before: datetime | None = None) -> np.ndarray:
+        """(P,) bool, whether people buy a product again, as it was known before a moment: what the shop says, else the share of buyers who
+        came back on another day. dbt's `product_activity` says the same of the night."""
+        if before not in self._repeatable:
+            query = """
+                with bought as (
+                    select product, min(occurred_at::date) < max(occurred_at::date) as again
+                    from read_parquet(?) join catalogue using (product_id)
+                    where event_type = 'purchase' and occurred_at < coalesce(?, 'infinity'::timestamp) group by product, customer_id
+                )
+                select product, count(*) as buyers, count(*) filter (again) as repeat_buyers from bought group by product
+            """
+            found = self._db.execute(query, [self._file("interactions"), before]).fetchnumpy()
+            buyers, again = np.zeros(len(self.catalogue)), np.zeros(len(self.catalogue))
+            buyers[found["product"]], again[found["product"]] = found["buyers"], found["repeat_buyers"]
+            category = np.where(self.catalogue.category >= 0, self.catalogue.category, self.catalogue.category.max(initial=-1) + 1)
+            usual = np.bincount(category, weights=again) / np.maximum(np.bincount(category, weights=buyers), 1)
+            share = (again + PRIOR_BUYERS * usual[category]) / (buyers + PRIOR_BUYERS)
+            stated = self.catalogue.stated_repeatable
+            self._repeatable[before] = np.where(stated >= 0, stated > 0, (share >= self.config.repeatable_share) & (buyers > 0))
+        return self._repeatable[before]
+
+    def discontent(self, before: datetime | None = None) -> np.ndarray:
+        """(P,) float32 in [0, 1], how unhappy a product's reviewers were before a moment beyond the shop's average; 0 without any.
+
+        A product's mean score is that of dbt's `product_opinions` as of the moment. Reviews are read by tonight's sentiment model.
+        """
+        file = self.folder / "review_scores.parquet"
+        if before not in self._discontent and file.exists():
+            query = """
+                with faded as (
+                    select product_id, score, weight * pow(0.5, (epoch($moment) - epoch(reviewed_at)) / 86400.0 / $half_life) as worth
+                    from read_parquet($scores) where reviewed_at < $moment
+                ),
+                shop as (
+                    select
+                        sum(cast(worth * score as decimal(18, 9)))::double
+                        / nullif(sum(cast(worth as decimal(18, 9)))::double, 0) as mean
+                    from faded
+                )
+                select
+                    product, (sum(cast(worth * score as decimal(18, 9)))::double + $prior * any_value(shop.mean))
+                    / (sum(cast(worth as decimal(18, 9)))::double + $prior) as mean
+                from faded join catalogue using (product_id) cross join shop group by product order by product
+            """  # decimals add up to the same sum in any order
+            moment = before or self.as_of
+            arguments = {"scores": str(file), "moment": moment, "half_life": self.config.review_half_life_days, "prior": PRIOR_REVIEWS}
+            found = self._db.execute(query, arguments).fetchnumpy()
+            mean = np.ma.filled(found["mean"], np.nan)
+            discontent = np.zeros(len(self.catalogue), np.float32)
+            if len(mean) and not np.isnan(mean).all():
+                discontent[found["product"]] = np.clip(np.nan_to_num(np.nanmean(mean) - mean), 0, 1)
+            self._discontent[before] = discontent
+        return self._discontent.get(before, np.zeros(len(self.catalogue), np.float32))
 
     # ---- customers -------------------------------------------------------------------------------------------------
     def windows(self, size: int) -> Iterator[Customers]:
@@ -247,16 +296,28 @@ class Snapshot:
             habit=entry["habit"].astype(np.float32),
             orders_ago=entry["orders_ago"].astype(np.int32),
             orders_since=entry["orders_since"].astype(np.int32),
+            repeatable=self.repeatable(before),
         )
 
     def owned(self, customers: Customers, before: datetime | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """What the customers own and cannot use twice, as (customer numbers, product numbers); only what they got before `before`."""
-        query = """
-            select customer, product from read_parquet(?) join asked using (customer_id) join catalogue using (product_id)
-            where first_at < coalesce(?, 'infinity'::timestamp) order by customer, product
+        """What the customers had bought or reviewed before a moment and nobody, as far as was known then, buys again: (customer numbers,
+        product numbers)."""
+        n = len(customers)
+        first, last = (customers.ids[0].as_py(), customers.ids[n - 1].as_py()) if n else ("", "")
+        query = f"""
+            select distinct customer, product from ({self._owned(before)}) join asked using (customer_id) join catalogue using (product_id)
+            where customer_id between ? and ? order by customer, product
         """
-        entry = self._about(customers, query, [self._file("owned"), before])
+        entry = self._about(customers, query, [self._file("interactions"), before, first, last])
         return entry["customer"], entry["product"]
+
+    def _owned(self, before: datetime | None) -> str:
+        """SQL of (customer_id, product_id), maybe more than once each; its arguments are the interactions and the moment."""
+        self._db.register("bought_once", pa.table({"product_id": self.catalogue.ids.filter(pa.array(~self.repeatable(before)))}))
+        return """
+            select customer_id, product_id from read_parquet(?) semi join bought_once using (product_id)
+            where event_type in ('purchase', 'review') and occurred_at < coalesce(?, 'infinity'::timestamp)
+        """
 
     def barred(self, customers: Customers) -> tuple[np.ndarray, np.ndarray]:
         """What the customers own or took off their lists, never to be shown to them: (customer numbers, product numbers)."""
@@ -324,23 +385,22 @@ class Snapshot:
         return entry["customer"], entry["product"]
 
     def _labels(self, exam: Exam) -> tuple[str, list[Any]]:
-        """SQL and its arguments for an exam's (customer_id, product_id); only of products known before it, as no list could hold others."""
+        """SQL and its arguments for an exam's (customer_id, product_id); only of products known before it that the customer did not own,
+        as no list could hold others."""
+        labels: str
         arguments: list[Any]
         if exam.split:
             labels, arguments = "select customer_id, product_id from read_parquet(?) where split = ?", [self._file("labels"), exam.split]
         else:
-            labels = """
-                select customer_id, product_id from read_parquet(?)
-                where is_target and occurred_at >= ? and occurred_at < ?
-                except
-                select customer_id, product_id from read_parquet(?) where first_at < ?
-            """
-            arguments = [self._file("interactions"), exam.starts_at, exam.ends_at, self._file("owned"), exam.starts_at]
+            labels = "select customer_id, product_id from read_parquet(?) where is_target and occurred_at >= ? and occurred_at < ?"
+            arguments = [self._file("interactions"), exam.starts_at, exam.ends_at]
         return (
             f"""
-            select customer_id, product_id from ({labels}) join catalogue using (product_id) where known_at < epoch_us(?::timestamp)
+            select customer_id, product_id from ({labels}) join catalogue using (product_id)
+            anti join ({self._owned(exam.starts_at)}) using (customer_id, product_id)
+            where known_at < epoch_us(?::timestamp)
         """,
-            [*arguments, exam.starts_at],
+            [*arguments, self._file("interactions"), exam.starts_at, exam.starts_at],
         )
 
     def popularity(

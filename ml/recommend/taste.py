@@ -38,8 +38,8 @@ class Taste:
     def __init__(self, config: RecommenderConfig) -> None:
         self.config = config
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
-        del products_seen
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
+        del history
         return len(np.unique(catalogue.category[catalogue.category >= 0])) > 1
 
     def fit(self, training: Training) -> None:
@@ -124,4 +124,4 @@ def without_latest(history: History, customers: np.ndarray) -> tuple[History, np
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     place = np.repeat(begin + 1 - indptr[:-1], lengths) + np.arange(indptr[-1])
     columns = (getattr(history, name)[place] for name in HISTORY_COLUMNS)
-    return History(len(customers), history.products, history.moment, indptr, *columns), history.product[begin]
+    return History(len(customers), history.products, history.moment, indptr, *columns, history.repeatable), history.product[begin]

@@ -34,9 +34,9 @@ class Transitions(ItemWeights):
         """Asked with, the past fades faster than it does in the examples."""
         return self.config.transitions_fade
 
-    def suits(self, catalogue: Catalogue, products_seen: int) -> bool:
+    def suits(self, catalogue: Catalogue, history: History) -> bool:
         del catalogue
-        return products_seen > 1 and self.config.ease_max_products > 1
+        return history.products_seen > 1 and self.config.ease_max_products > 1
 
     def fit(self, training: Training) -> None:
         history, config = training.history, self.config

@@ -41,7 +41,7 @@ from tests.conftest import SHOP_DATA
 from tests.whole_night import run
 
 KEPT_OUT = (0.05, 0.1, 0.25)
-SENTIMENT = ("product_sentiment.parquet", "sentiment_rules.parquet")
+SENTIMENT = ("review_scores.parquet", "sentiment_rules.parquet")
 
 
 def lines(shop: str, scratch: Path) -> list[dict[str, Any]]:
@@ -92,8 +92,9 @@ class Wanted:
             create table wanted as
             select distinct customer_id, product_id from read_parquet($labels)
             where split = 'test' and product_id in (select product_id from read_parquet($products))
+            and (customer_id, product_id) not in (select (customer_id, product_id) from read_parquet($owned))
             """,
-            {"labels": str(labels), "products": str(features / "products.parquet")},
+            {"labels": str(labels), "products": str(features / "products.parquet"), "owned": str(features / "owned.parquet")},
         )
         self.database.execute("create table opinions as select product_id, mean_score, reviews from read_parquet(?)", [str(self.opinions)])
         counts = self.database.execute("select customer_id, count(*) as wanted from wanted group by all order by all").fetchnumpy()

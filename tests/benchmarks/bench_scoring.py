@@ -69,8 +69,8 @@ def make_features(folder: Path, customers: int) -> None:
         "labels": "select customer_id, product_id, 'test' as split, occurred_at as first_at from interactions where false",
         "products": """select product_id, product_id as shown_product_id,
             'Product ' || i as title, 'kind ' || (i % 10) as category, '' as brand, 1.0::double as price,
-            true as is_available, false as is_repeatable, '' as text, '' as text_hash, timestamp '2025-01-01' as created_at,
-            timestamp '2026-01-01' as first_seen_at from p order by product_id""",
+            true as is_available, false as is_repeatable, false as stated_repeatable, '' as text, '' as text_hash,
+            timestamp '2025-01-01' as created_at, timestamp '2026-01-01' as first_seen_at from p order by product_id""",
         "customers": """select customer_id, 'loyal' as segment, true as consent, 20 as interactions, null::timestamp as last_seen_at,
             null::timestamp as registered_at from c order by customer_id""",
     }

@@ -89,6 +89,7 @@ def test_empty_shop_gives_empty_tables(empty_shop: Night, warehouse: duckdb.Duck
         "owned",
         "product_sentiment",
         "products",
+        "review_scores",
         "reviews",
         "rules",
         "segments",

@@ -12,16 +12,15 @@ seen as (
     group by product_id
 ),
 
--- Bought again means on another day: two orders in one evening are one decision.
+-- Bought again means on another day: two orders in one evening are one decision. Only customers who train models say so.
 bought as (
     select
-        coalesce(variants.shown_product_id, purchases.product_id) as product_id,
-        purchases.customer_id,
-        count(distinct cast(purchases.purchased_at as date)) > 1 as bought_again
-    from {{ ref('purchases') }} as purchases
-    left join {{ ref('product_variants') }} as variants on purchases.product_id = variants.product_id
-    where purchases.customer_id is not null
-    group by coalesce(variants.shown_product_id, purchases.product_id), purchases.customer_id
+        product_id,
+        customer_id,
+        count(distinct cast(occurred_at as date)) > 1 as bought_again
+    from {{ ref('weighted_activity') }}
+    where event_type = 'purchase'
+    group by product_id, customer_id
 ),
 
 buyers as (

@@ -30,6 +30,7 @@ joined as (
         cast(catalogue.price as double) as price,
         coalesce(catalogue.is_available, false) as is_available,
         product_activity.is_repeatable,
+        catalogue.is_repeatable as stated_repeatable,
         coalesce(catalogue.text, '') as text,
         {{ text_hash("coalesce(catalogue.text, '')") }} as text_hash,
         catalogue.created_at,

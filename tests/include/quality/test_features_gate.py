@@ -87,7 +87,6 @@ def test_faults_in_what_models_learn_from(night: Night, caplog: pytest.LogCaptur
         "interactions.types_of_target": "stop",
         "labels.customer_id_and_product_id_and_split_unique": "stop",
         "labels.in_the_window_of_its_split": "stop",
-        "labels.not_owned_before_its_split": "stop",
         "dismissed.customer_id_and_product_id_unique": "stop",
         "rules.kind_allowed": "stop",
         "rules.values_of_all_but_blocks": "stop",

@@ -27,7 +27,9 @@ def history(wanted: np.ndarray) -> History:
     indptr = np.concatenate([[0], np.cumsum(wanted.sum(1))])
     steps = np.arange(len(rows)) - indptr[rows]
     ones = np.ones(len(rows))
-    return History(*wanted.shape, 1, indptr, columns.astype(np.int32), steps, ones, ones, *[ones] * 5, ones.astype(np.int8), *[ones] * 3)
+    return History(
+        *wanted.shape, 1, indptr, columns.astype(np.int32), steps, ones, ones, *[ones] * 5, ones.astype(np.int8), *[ones] * 3, wanted.any(0)
+    )
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def catalogue(texts: list[str]) -> Catalogue:
     count = len(texts)
     names, nothing, flags = pa.array([f"p{i:02d}" for i in range(count)]), pa.nulls(count, pa.string()), np.ones(count, dtype=bool)
     none, zeros = np.full(count, -1), np.zeros(count)
-    return Catalogue(names, nothing, nothing, pa.array(texts), none, none, zeros, flags, ~flags, zeros, zeros)
+    return Catalogue(names, nothing, nothing, pa.array(texts), none, none, zeros, flags, none, zeros)
 
 
 @pytest.mark.parametrize("worded", [False, True])

@@ -39,7 +39,8 @@ def history_of(customers: int, products: int, indptr: np.ndarray, number: np.nda
     of = {"evidence": ones, "targets": ones, "target_days": ones, "event": ones.astype(np.int8)}
     of |= {"habit": ones, "orders_ago": ones, "orders_since": ones}
     times = dict.fromkeys(("first_at", "last_at", "first_target_at", "last_target_at"), at)
-    return History(customers=customers, products=products, moment=1000 * DAY, indptr=indptr, product=number, steps=steps, **of, **times)
+    of |= times | {"repeatable": np.zeros(products, bool)}
+    return History(customers=customers, products=products, moment=1000 * DAY, indptr=indptr, product=number, steps=steps, **of)
 
 
 def learned(config: RecommenderConfig, cache: Path) -> SequenceModel:

@@ -38,13 +38,14 @@ def write_snapshot(
         db.executemany("insert into e values (?, ?, ?, ?, ?)", rows)
     db.execute(
         """create table p (product_id varchar, title varchar, category varchar, brand varchar, price double, is_available boolean,
-        is_repeatable boolean, text varchar, text_hash varchar, created_at timestamp)"""
+        is_repeatable boolean, stated_repeatable boolean, text varchar, text_hash varchar, created_at timestamp)"""
     )
     for product, given in products.items():
         text = given.get("text", "")
-        row = [product, given.get("title"), given.get("category"), None, 1.0, given.get("available", True), given.get("repeatable", False)]
+        repeatable = given.get("repeatable", False)
+        row = [product, given.get("title"), given.get("category"), None, 1.0, given.get("available", True), repeatable, repeatable]
         db.execute(
-            "insert into p values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into p values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [*row, text, hashlib.sha256(text.encode()).hexdigest(), given.get("created_at", START)],
         )
     db.execute("create table c (customer_id varchar, segment varchar, consent boolean, registered_at timestamp, reached_age integer)")
@@ -73,10 +74,8 @@ def write_snapshot(
     db.execute("""create table owned as select customer_id, product_id, min(occurred_at) as first_at from e join p using (product_id)
         where event_type in ('purchase', 'review') and not is_repeatable group by all order by all""")
     db.execute("""create table labels as
-        select customer_id, product_id, i.split, min(occurred_at) as first_at from interactions i join s using (split)
-        where is_target and split <> 'train' and not exists (
-            select 1 from owned o where o.customer_id = i.customer_id and o.product_id = i.product_id and o.first_at < s.starts_at)
-        group by all order by all""")
+        select customer_id, product_id, split, min(occurred_at) as first_at from interactions
+        where is_target and split <> 'train' group by all order by all""")
     # what a customer did before the split says the segment: nothing or once is new
     db.execute("""create table segments as
         select l.customer_id, l.split, case when count(i.customer_id) < 2 then 'new' else 'occasional' end as segment
@@ -95,9 +94,9 @@ def write_snapshot(
     }:
         db.table(source).write_parquet(str(folder / f"{table}.parquet"))
     if discontent is not None:
-        db.execute("create table d (product_id varchar, reviews bigint, mean_score double)")
-        db.executemany("insert into d values (?, 10, ?)", [(p, -value) for p, value in discontent.items()])
-        db.table("d").write_parquet(str(folder / "product_sentiment.parquet"))
+        db.execute("create table d (product_id varchar, reviewed_at timestamp, score double, weight double)")
+        db.executemany("insert into d values (?, ?, ?, 1000)", [(p, START, -value) for p, value in discontent.items()])
+        db.table("d").write_parquet(str(folder / "review_scores.parquet"))
     db.close()
     return folder
 

@@ -1,0 +1,108 @@
+"""Nothing that is judged, and no choice, depends on what came after the moment that was asked about: on a real night's features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from include.night import Night
+from ml.nightly_model import BEFORE_TEST, Split
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.recommender import Recommender
+from ml.recommend.snapshot import Snapshot
+
+# Files whose rows are what they were at their time. Of every file that is named nowhere here nothing is left.
+DATED = {"interactions": "occurred_at", "review_scores": "reviewed_at"}
+# One row a split, as of its beginning.
+BY_SPLIT = ("labels", "segments")
+# The questions, and the shop's own words (see docs/recommendations.md); of other columns nothing is left.
+GIVEN = {
+    "splits": ("split", "starts_at", "ends_at"),
+    "customers": ("customer_id", "consent"),
+    "products": ("product_id", "shown_product_id", "title", "category", "brand", "price", "text", "stated_repeatable"),
+}
+# Times in the catalogue: those before the cut stay, later ones become others.
+TIMES = {"products": ("created_at", "first_seen_at")}
+
+
+def without_future(features: Path, out: Path, cut: str, judged: list[Split]) -> Path:
+    """A snapshot of which all is gone that was not known when the split `cut` began, but for the answers of the splits `judged`."""
+    out.mkdir()
+    with duckdb.connect() as db:
+        db.execute(f"create table cut as select starts_at as moment from '{features}/splits.parquet' where split = ?", [cut])
+        for file in sorted(features.glob("*.parquet")):
+            name, types = file.stem, {row[0]: row[1] for row in db.execute(f"describe from '{file}'").fetchall()}
+            select, where = "*", "false"
+            if name in DATED:
+                where = f"{DATED[name]} < (from cut)"
+            elif name in BY_SPLIT:
+                where = f"split in {tuple(judged)!r}".replace(",)", ")")
+            elif name in GIVEN:
+                times = TIMES.get(name, ())
+                gone = [f"null::{kind} as {column}" for column, kind in types.items() if column not in (*GIVEN[name], *times)]
+                later = [f"case when {column} < (from cut) then {column} else (from cut) + to_days(1) end as {column}" for column in times]
+                select, where = f"* replace ({', '.join(gone + later)})" if gone + later else "*", "true"
+            db.sql(f"select {select} from '{file}' where {where}").write_parquet(str(out / file.name))
+    return out
+
+
+def learned(model: Recommender, folder: Path) -> dict[str, bytes]:
+    """All that is kept of a model."""
+    folder.mkdir()
+    model.save(folder)
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+@pytest.fixture
+def eager() -> RecommenderConfig:
+    """Makes every choice on however few customers."""
+    return RecommenderConfig(threads=1, memory_gb=0.5, min_validation_customers=2, ranker_min_customers=6, ranker_rounds=20)
+
+
+def test_what_comes_after_a_split_begins_moves_nothing_that_is_chosen_or_judged(
+    published_night: Night, tmp_path: Path, eager: RecommenderConfig
+) -> None:
+    features, cache = published_night.features, tmp_path / "cache"
+    whole = Recommender(eager)
+    whole.choose(Snapshot(features, eager), cache)
+    chosen = learned(whole, tmp_path / "chosen")
+    assert whole.ranker is not None or whole.choice.held_out, "the second stage was tried"
+    whole.refit(Snapshot(features, eager), BEFORE_TEST, cache)
+    fitted, judged = learned(whole, tmp_path / "fitted"), whole.evaluate(features, "test", cache)
+    assert len(judged.unit_ids) > 5
+
+    before_validation = without_future(features, tmp_path / "before_validation", "validation", ["validation"])
+    again = Recommender(eager)
+    again.choose(Snapshot(before_validation, eager), cache)
+    assert learned(again, tmp_path / "chosen_again") == chosen
+
+    before_test = without_future(features, tmp_path / "before_test", "test", ["validation", "test"])
+    again = Recommender(eager)
+    again.fit(before_test, BEFORE_TEST, cache)
+    assert learned(again, tmp_path / "fitted_again") == fitted
+    judged_again = again.evaluate(before_test, "test", cache)
+    assert repr(judged_again.metrics) == repr(judged.metrics)
+    np.testing.assert_array_equal(judged_again.unit_scores, judged.unit_scores)
+
+    kept = Recommender.load(tmp_path / "fitted")
+    assert repr(kept.evaluate(features, "test", cache).metrics) == repr(judged.metrics), "a kept model is asked with facts of that time"
+
+
+def test_facts_of_the_night_are_those_dbt_has(published_night: Night, eager: RecommenderConfig) -> None:
+    snapshot = Snapshot(published_night.features, eager)
+    with duckdb.connect() as db:
+        folder = published_night.features
+        repeatable, mean = (
+            np.array(db.sql(f"select {column} from '{folder}/products.parquet' {join} order by product_id").fetchall(), float).ravel()
+            for column, join in (
+                ("is_repeatable", ""),
+                ("mean_score", f"left join '{folder}/product_sentiment.parquet' using (product_id)"),
+            )
+        )
+    np.testing.assert_array_equal(snapshot.repeatable(), repeatable > 0)
+    np.testing.assert_allclose(snapshot.discontent(), np.nan_to_num(np.clip(np.nanmean(mean) - mean, 0, 1)), atol=1e-6)
+    then = snapshot.end_of(("train",))
+    assert (snapshot.discontent(then) != snapshot.discontent()).any()
