@@ -11,9 +11,10 @@ import tomllib
 from include.night import Night
 from include.settings import CHECKOUT
 
-# Settings that say where and how fast, not what: two nights that differ in them alone make the same release.
+# Settings that say where and how fast, not what: two nights that differ in them alone make the same release. `score_chunk_rows` is none of
+# them: a product of matrices has other last digits for other numbers of rows.
 _WITHOUT_EFFECT = {
-    "home", "data", "threads", "warehouse_memory_gb", "score_chunk_rows", "publish", "keep_releases", "tracking_uri",
+    "home", "data", "threads", "warehouse_memory_gb", "publish", "keep_releases", "tracking_uri",
     "replace_shop",
 }  # fmt: skip
 
