@@ -15,10 +15,11 @@ from include.alerts import earlier_alerts
 from include.night import Night
 from include.settings import CHECKOUT
 
-# Settings that say where and how fast, not what: two nights that differ in them alone make the same release.
+# Settings that say where and how fast, not what: two nights that differ in them alone make the same release. `score_chunk_rows` is none of
+# them: a product of matrices has other last digits for other numbers of rows.
 _WITHOUT_EFFECT = {
-    "home", "data", "threads", "warehouse_memory_gb", "score_chunk_rows", "publish", "keep_releases", "tracking_uri",
-    "replace_shop", "sources", "keep_nights", "keep_days", "max_disk_gb",
+    "home", "data", "threads", "warehouse_memory_gb", "publish", "keep_releases", "tracking_uri", "replace_shop", "sources",
+    "keep_nights", "keep_days", "max_disk_gb",
 }  # fmt: skip
 
 _ROOMS = ("dags", "dbt_project", "include", "ml")

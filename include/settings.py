@@ -132,7 +132,7 @@ class Settings(BaseSettings):
     )
     category_lists: int = Field(3, ge=0, le=20, description="Categories a customer that get lists of their own; 0 means none.")
     category_list_length: int = Field(5, ge=1, le=200, description="Products in each list of a customer's category.")
-    score_chunk_rows: int = Field(4096, ge=1, le=1_000_000, description="Customers scored at once.")
+    score_chunk_rows: int = Field(4096, ge=1, le=1_000_000, description="Customers scored at once; the last digits of scores depend on it.")
     max_of_category: int = Field(
         0, ge=0, le=200, description="Most products of one category in a list, where no rule names the category; 0 means no limit."
     )

@@ -86,7 +86,7 @@ def implicit_als(split: Split, epochs: int) -> Asked:
 def implicit_bpr(split: Split, epochs: int) -> Asked:
     from implicit.bpr import BayesianPersonalizedRanking
 
-    return implicit_model(BayesianPersonalizedRanking(random_state=20), split)
+    return implicit_model(BayesianPersonalizedRanking(random_state=20, num_threads=1), split)
 
 
 def rectools_sasrec(split: Split, epochs: int) -> Asked:

@@ -106,5 +106,7 @@ def test_a_rehearsal_knows_nothing_of_the_test_days(night: Night, tmp_path: Path
         assert splits[row["split"]]["starts_at"] <= row["occurred_at"] < splits[row["split"]]["ends_at"]
     labels = {(row["customer_id"], row["product_id"]) for row in rows(tmp_path / "all", "labels") if row["split"] == "test"}
     assert labels == {(row["customer_id"], row["product_id"]) for row in rows(night.features, "labels") if row["split"] == "validation"}
+    reviewed = [row["reviewed_at"] for row in rows(tmp_path / "all", "review_scores")]
+    assert reviewed and max(reviewed) < real["test"]["starts_at"]
     some, every = ({row["customer_id"] for row in rows(tmp_path / part, "customers")} for part in ("some", "all"))
     assert some < every and {row["customer_id"] for row in rows(tmp_path / "some", "interactions")} <= some

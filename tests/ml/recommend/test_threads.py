@@ -1,12 +1,20 @@
-"""Pieces of work side by side: in order, few ahead of whoever takes the results, each on one thread."""
+"""Pieces of work side by side: in order, few ahead of whoever takes the results, each on one thread. And that neither threads nor, but
+for products of vectors, the size of the pieces change a bit."""
 
 from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 import torch
+from tiny_snapshots import two_tastes, write_snapshot
 
+from ml.recommend.als import Als
+from ml.recommend.content import Content
+from ml.recommend.fitting import CANDIDATES, fit_candidates
+from ml.recommend.sequence import SequenceModel
+from ml.recommend.snapshot import Snapshot
 from ml.recommend.threads import AHEAD, side_by_side
 
 
@@ -42,3 +50,36 @@ def test_torch_has_one_thread_within_and_its_own_number_again_afterwards():
 def test_what_goes_wrong_in_a_piece_is_raised():
     with pytest.raises(ZeroDivisionError):
         list(side_by_side(lambda piece: 1 // piece, [2, 1, 0, 1], 2))
+
+
+def test_no_candidate_depends_on_threads_nor_most_on_who_else_is_asked(tmp_path, config):
+    """Every kind of candidate; their products of vectors are BLAS's, whose last digits depend on the number of rows."""
+    products = {
+        f"p{p:03d}": {
+            "title": f"Thing {p}",
+            "category": f"Kind {p % 3}",
+            "text": f"thing of kind {p % 3} and {p}",
+            "repeatable": p % 2 == 0,
+        }
+        for p in range(30)
+    }
+    features = write_snapshot(tmp_path / "features", two_tastes(), products)
+    config = config.model_copy(update={"sequence_min_customers": 20, "sequence_factors": 8, "sequence_epochs": 2, "als_factors": 8})
+    before, seen, kept = torch.get_num_threads(), set(), []
+    for most in (config.ease_max_products, 10):  # beyond it ALS stands in for EASE
+        of_threads = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            told = config.model_copy(update={"threads": threads, "ease_max_products": most})
+            snapshot = Snapshot(features, told)
+            kept = fit_candidates(snapshot, tmp_path, None, 60.0, told)
+            of_threads.append({c.name: {name: array.tobytes() for name, array in c.arrays().items()} for c in kept})
+        assert of_threads[0] == of_threads[1]
+        seen |= {type(candidate) for candidate in kept}
+        asked = snapshot.history(snapshot.active())
+        for candidate in kept:
+            if not isinstance(candidate, Als | Content | SequenceModel):
+                alone = [candidate.score(asked.rows(row, row + 1)) for row in range(asked.customers)]
+                np.testing.assert_array_equal(np.concatenate(alone), candidate.score(asked), candidate.name)
+    torch.set_num_threads(before)
+    assert seen == set(CANDIDATES)
