@@ -1,6 +1,6 @@
 """A night killed a hundred times and more, at random moments of every step, while readers poll what is served.
 
-    python -m tests.benchmarks.bench_kills [--kills 8] [--seed 1]
+    python -m tests.benchmarks.bench_kills [--kills 105] [--seed 1]
 
 A small demo shop has its first night; its home is copied. In the copy the second night runs undisturbed. In the home every step of the
 second night is begun and killed with SIGKILL at a moment drawn from the time the step took undisturbed, so many times. After every few
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import re
 import shutil
@@ -80,18 +81,24 @@ def lay_down_older_nights(night: Night) -> None:
             shutil.copytree(first, night.shop_home / kind / key, dirs_exist_ok=True)
 
 
-def kill_in_every_step(night: Night, kills: int, in_a_row: int, draw: random.Random, usual: dict[str, float]) -> Counter[str]:
+def spread(kills: int, usual: dict[str, float]) -> dict[str, int]:
+    """So many kills over the steps, two at least for each: the quicker a step is, the more it gets."""
+    weights = {step: 1 / math.sqrt(usual[step]) for step in STEPS}
+    return {step: max(2, math.ceil(kills * weight / sum(weights.values()))) for step, weight in weights.items()}
+
+
+def kill_in_every_step(night: Night, kills: dict[str, int], in_a_row: int, draw: random.Random, usual: dict[str, float]) -> Counter[str]:
     """Kill every step so many times, and run it to its end after so many in a row; returns the kills that landed."""
     landed: Counter[str] = Counter()
     for step in STEPS:
         began = time.perf_counter()
-        for kill in range(1, kills + 1):
+        for kill in range(1, kills[step] + 1):
             if step == "prune":
                 lay_down_older_nights(night)
             share = draw.random()
             # a step that was over before the kill is killed earlier
             landed[step] += any(kill_midway(night, step, usual[step] * share / divisor) for divisor in (1, 2, 4, 16))
-            if kill % in_a_row == 0 or kill == kills:
+            if kill % in_a_row == 0 or kill == kills[step]:
                 run(night, (step,))
         say(f"{step}: {landed[step]} kills, {time.perf_counter() - began:.0f} s")
     return landed
@@ -163,7 +170,7 @@ def say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=8, help="of each step")
+    parser.add_argument("--kills", type=int, default=105, help="over all steps, at least")
     parser.add_argument("--in-a-row", type=int, default=4, help="before a step is run to its end")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
@@ -181,7 +188,7 @@ def main() -> int:
         readers = [subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) for _ in range(READERS)]
         killed = Night.open(load_settings(home=home, **SMALL_SHOP), parse_as_of(SECOND))
         try:
-            landed = kill_in_every_step(killed, asked.kills, asked.in_a_row, random.Random(asked.seed), usual)
+            landed = kill_in_every_step(killed, spread(asked.kills, usual), asked.in_a_row, random.Random(asked.seed), usual)
         finally:
             stop.touch()
         told = [reader.communicate()[0] for reader in readers]

@@ -73,7 +73,7 @@ def test_nights_triggered_over_rest(home: Path, tmp_path: Path) -> None:
         ask("POST", runs, {"logical_date": None, "conf": {"as_of": "2026-03-02T02:00:00Z", "list_length": 4}})
         day = "2026-02-28T02:00:00Z"  # the interval that ends on 1 March
         past = {"dag_id": "nightly", "from_date": day, "to_date": day, "dag_run_conf": {"list_length": 4}, "max_active_runs": 10}
-        ask("POST", "/api/v2/backfills", past)
+        wait_until(lambda: accepted(ask, "/api/v2/backfills", past), 60, "the backfill is made", log)
         nights = [run["dag_run_id"] for run in ask("GET", runs)["dag_runs"]]
         assert len(nights) == 2
 
@@ -103,6 +103,16 @@ def answers(site: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def accepted(ask: Ask, path: str, body: dict[str, Any]) -> bool:
+    """Whether it was taken; not while another process writes to SQLite, which Airflow answers with 503."""
+    try:
+        ask("POST", path, body)
+    except HTTPError as refused:
+        assert refused.code == 503, refused.read()
+        return False
+    return True
 
 
 def moments(tasks: list[dict[str, Any]], field: str) -> list[datetime]:
