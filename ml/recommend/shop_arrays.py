@@ -6,7 +6,7 @@ broken by id.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Self
@@ -142,8 +142,8 @@ class History:
     def rows(self, begin: int, end: int) -> Self:
         """The history of customers begin to end."""
         a, b = self.indptr[begin], self.indptr[end]
-        columns = (getattr(self, name)[a:b] for name in HISTORY_COLUMNS)
-        return type(self)(end - begin, self.products, self.moment, self.indptr[begin : end + 1] - a, *columns, self.repeatable)
+        columns = {name: getattr(self, name)[a:b] for name in HISTORY_COLUMNS}
+        return replace(self, customers=end - begin, indptr=self.indptr[begin : end + 1] - a, **columns)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -123,5 +124,5 @@ def without_latest(history: History, customers: np.ndarray) -> tuple[History, np
     lengths = history.indptr[customers + 1] - begin - 1
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     place = np.repeat(begin + 1 - indptr[:-1], lengths) + np.arange(indptr[-1])
-    columns = (getattr(history, name)[place] for name in HISTORY_COLUMNS)
-    return History(len(customers), history.products, history.moment, indptr, *columns, history.repeatable), history.product[begin]
+    columns = {name: getattr(history, name)[place] for name in HISTORY_COLUMNS}
+    return replace(history, customers=len(customers), indptr=indptr, **columns), history.product[begin]
