@@ -7,7 +7,7 @@ anything fails, yesterday's release stays.
 **When.** Every night at 02:00 UTC, as of the end of its data interval. Nights that were missed are not caught up by
 themselves; backfill them from this page (*Trigger*, *Backfill*, one active run): a backfilled night sees only what was
 known then. A run's date is the beginning of its interval: the night as of 3 March 02:00 is the run of 2 March 02:00,
-and an end without a time lies before that day's run.
+and an end without a time lies before that day's run. Airflow backfills on PostgreSQL, not on SQLite.
 
 **By hand.** Trigger it with parameters; those left empty come from the installation's `NIGHTSHELF_` settings. Any other
 setting can be given for one run in the run's JSON configuration, for example `{"promote_margin": 0.02}`.

@@ -64,6 +64,36 @@ print(json.dumps({"ends": ends, "nights": sorted(path.name for path in Path(load
 """
 
 
+# Opens a night while a run of a backfill has the turn, which ends three seconds later; prints what came of it.
+WAIT = """
+import json, threading, time
+from datetime import UTC, datetime, timedelta
+import dags.nightly
+from airflow.models.dagrun import DagRun
+from airflow.utils.session import create_session
+from include.airflow_local import prepare_database
+from include.settings import load_settings
+home = load_settings().home
+prepare_database(home / "airflow")
+dags.nightly.WAITING = timedelta(seconds=1)
+earlier = dags.nightly.dag.test(run_conf={"as_of": "2026-03-01"}, mark_success_pattern="(?!open_night).*")
+
+def set_state(state):
+    with create_session() as session:
+        session.get(DagRun, earlier.id).state = state
+
+set_state("running")
+ended = []
+def end():
+    time.sleep(3)
+    ended.append((home / "shops/demo/current_night").read_text())
+    set_state("success")
+threading.Thread(target=end).start()
+run = dags.nightly.dag.test(run_conf={"as_of": "2026-03-02"}, mark_success_pattern="(?!open_night).*")
+print(json.dumps({"end": run.state, "held": ended, "then": (home / "shops/demo/current_night").read_text()}))
+"""
+
+
 def local_environment(home: Path, **settings: Any) -> dict[str, str]:
     """The variables of a local Airflow whose installation is set up like this."""
     given = {f"NIGHTSHELF_{name.upper()}": str(value) for name, value in (TINY_SHOP | settings).items()}
@@ -147,6 +177,12 @@ def test_moment_of_a_night(home: Path) -> None:
     assert opened["nights"] == ["20260212T020000", "20260301T000000"]
     night = json.loads(next(home.glob("shops/demo/nights/20260212T020000/night.json")).read_text())
     assert night["settings"]["promote_margin"] == 0.5
+
+
+@pytest.mark.timeout(180)
+def test_a_night_waits_while_another_of_its_shop_is_under_way(home: Path) -> None:
+    """Airflow counts a backfill's runs apart from all others, so its limit of one run does not hold two nights apart."""
+    assert run_python(WAIT, home) == {"end": "success", "held": ["20260301T000000"], "then": "20260302T000000"}
 
 
 @pytest.mark.timeout(180)
