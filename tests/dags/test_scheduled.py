@@ -68,25 +68,21 @@ def test_nights_triggered_over_rest(home: Path, tmp_path: Path) -> None:
             assert next(iter(conf)) in text
 
         ask("PATCH", "/api/v2/dags/nightly", {"is_paused": False})
-        # Two at once, which Airflow counts apart: a night, and a past one as a backfill. The second waits for its turn, and the past one
-        # changes nothing of what is served.
-        ask("POST", runs, {"logical_date": None, "conf": {"as_of": "2026-03-02T02:00:00Z", "list_length": 4}})
-        day = "2026-02-28T02:00:00Z"  # the interval that ends on 1 March
-        past = {"dag_id": "nightly", "from_date": day, "to_date": day, "dag_run_conf": {"list_length": 4}, "max_active_runs": 10}
-        ask("POST", "/api/v2/backfills", past)
-        nights = [run["dag_run_id"] for run in ask("GET", runs)["dag_runs"]]
-        assert len(nights) == 2
+        # Two at once: a night, and a past one. They queue, and the past one changes nothing of what is served.
+        nights = [
+            ask("POST", runs, {"logical_date": None, "conf": {"as_of": as_of, "list_length": 4}})["dag_run_id"]
+            for as_of in ("2026-03-02T02:00:00Z", "2026-03-01")
+        ]
 
         def ended() -> bool:
             states = [ask("GET", f"{runs}/{night}")["state"] for night in nights]
             assert "failed" not in states, failures(home)
             return states == ["success", "success"]
 
-        wait_until(ended, 460, "both nights end well", log, every=2)
+        wait_until(ended, 400, "both nights end well", log, every=2)
         tasks = [ask("GET", f"{runs}/{night}/taskInstances")["task_instances"] for night in nights]
         assert all(task["state"] == "success" for night in tasks for task in night)
-        working = [[task for task in night if task["task_id"] != "open_night"] for night in tasks]  # the one in which a night waits
-        spans = sorted((min(moments(night, "start_date")), max(moments(night, "end_date"))) for night in working)
+        spans = sorted((min(moments(night, "start_date")), max(moments(night, "end_date"))) for night in tasks)
         assert spans[0][1] <= spans[1][0], "one night began before the other had ended"
         events = ask("GET", "/api/v2/assets/events")["asset_events"]
         assert [event["source_task_id"] for event in events] == ["publish", "publish"]
@@ -94,7 +90,7 @@ def test_nights_triggered_over_rest(home: Path, tmp_path: Path) -> None:
     with duckdb.connect(str(home / "serving" / "nightshelf.duckdb"), read_only=True) as release:
         assert release.execute("SELECT as_of::VARCHAR FROM release").fetchall() == [("2026-03-02 02:00:00",)]
         assert release.execute("SELECT DISTINCT count(*) FROM recommendations GROUP BY customer_id").fetchall() == [(4,)]
-    assert sorted(path.name[:15] for path in (home / "releases").glob("*.duckdb")) == ["20260301T020000", "20260302T020000"]
+    assert len(list((home / "releases").glob("*.duckdb"))) == 2
 
 
 def answers(site: str) -> bool:
