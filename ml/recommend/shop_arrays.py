@@ -142,8 +142,9 @@ class History:
     def rows(self, begin: int, end: int) -> Self:
         """The history of customers begin to end."""
         a, b = self.indptr[begin], self.indptr[end]
-        columns = (getattr(self, name)[a:b] for name in HISTORY_COLUMNS)
-        return type(self)(end - begin, self.products, self.moment, self.indptr[begin : end + 1] - a, *columns, self.repeatable)
+        columns = {name: getattr(self, name)[a:b] for name in HISTORY_COLUMNS}
+        indptr = self.indptr[begin : end + 1] - a
+        return type(self)(end - begin, self.products, self.moment, indptr, **columns, repeatable=self.repeatable)
 
 
 @dataclass(frozen=True)

@@ -123,5 +123,6 @@ def without_latest(history: History, customers: np.ndarray) -> tuple[History, np
     lengths = history.indptr[customers + 1] - begin - 1
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     place = np.repeat(begin + 1 - indptr[:-1], lengths) + np.arange(indptr[-1])
-    columns = (getattr(history, name)[place] for name in HISTORY_COLUMNS)
-    return History(len(customers), history.products, history.moment, indptr, *columns, history.repeatable), history.product[begin]
+    columns = {name: getattr(history, name)[place] for name in HISTORY_COLUMNS}
+    older = History(len(customers), history.products, history.moment, indptr, **columns, repeatable=history.repeatable)
+    return older, history.product[begin]
