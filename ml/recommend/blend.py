@@ -154,7 +154,8 @@ def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:
     penalty = int(np.argmax([values.mean() for values in by_penalty]))
     if not is_better(by_penalty[penalty] - by_penalty[0], tried=len(PENALTIES) - 1):
         penalty = 0
-    return weights / weights.sum(), PENALTIES[penalty], float(by_penalty[penalty].mean())
+    reached = pool.ndcg(total * (1 - PENALTIES[penalty] * pool.discontent), k)
+    return weights / weights.sum(), PENALTIES[penalty], reached
 
 
 def _ascend(pool: Pool, weights: np.ndarray, k: int) -> tuple[float, np.ndarray]:
