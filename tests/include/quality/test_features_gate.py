@@ -126,7 +126,7 @@ def test_a_missing_file_is_named(night: Night) -> None:
 def test_a_home_with_a_hostile_name(shop_night: OpenNight) -> None:
     """Paths are data: quotes, braces, colons and percent signs in them change nothing."""
     night = shop_night()
-    odd = shop_night(home=night.home / "o'clock {batch} :x %s; DROP")
+    odd = shop_night(home=night.home / "o'clock {batch} :x %s DROP")
     fill_features(odd)
     check(odd, "features")
     assert failed(odd, "features") == {}

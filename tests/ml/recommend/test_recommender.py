@@ -246,10 +246,10 @@ def test_titles_are_data_whatever_they_say(tmp_path, config, rows):
     assert any(entry["reason"] == f"Because you bought {nasty}" for entry in entries)
 
 
-def test_an_unhappily_reviewed_product_sinks_only_where_that_helps(tmp_path, config):
+def test_reviews_that_help_by_luck_alone_move_nothing(tmp_path, config):
     products = {f"p{p:03d}": {} for p in range(30)}
-    events = two_tastes(customers=240)
-    # from validation on nobody wants p000 and p001 any more, which were wanted most
+    events = two_tastes(customers=60)
+    # from validation on few would want p000 and p001: of 60 customers that shows by luck as well (where it shows, see `search`)
     events = [e for e in events if e[3] < START + 60 * DAY or e[1] not in ("p000", "p001")]
     bad = {f"p{p:03d}": (0.9 if p < 2 else -0.5) for p in range(30)}
     penalties = []
@@ -258,7 +258,7 @@ def test_an_unhappily_reviewed_product_sinks_only_where_that_helps(tmp_path, con
         model = Recommender(config)
         model.fit(features, BEFORE_TEST, tmp_path / "cache")
         penalties.append(model.choice.penalty)
-    assert penalties[0] > 0 and penalties[2] == 0
+    assert penalties == [0, 0, 0]
 
 
 def test_a_later_night_goes_on_from_what_knew_nothing_of_its_validation_days(taste_shop, tmp_path, config):
