@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from include.collect import collect
@@ -165,12 +166,13 @@ def test_a_second_night_is_plotted_beside_the_first(night: Night) -> None:
     later = night.model_copy(update={"as_of": night.as_of + timedelta(days=1)})
     for first, second in ((night.folder, later.folder), (night.features, later.features), (night.predictions, later.predictions)):
         shutil.copytree(first, second)
-    for path in later.predictions.glob("metrics_*.parquet"):
+    figures = sorted(later.predictions.glob("metrics_*.parquet"))
+    for path in figures:
         table = duckdb.from_parquet(str(path)).project("* REPLACE (evaluated_at + INTERVAL 1 DAY AS evaluated_at)").to_arrow_table()
-        duckdb.from_arrow(table).write_parquet(str(path))
+        pq.write_table(table.replace_schema_metadata(pq.read_schema(path).metadata), path)
     (later.shop_home / "current_night").write_text(later.key)
     text, page = page_of(later)
-    assert text.count("<svg") == 3, "both models over two nights, and how the lists moved"
+    assert text.count("<svg") == len(figures) + 1, "every model over two nights, and how the lists moved"
     assert "01 Mar 2026" in page.words and "02 Mar 2026" in page.words, "the nights stand under the plots"
     assert "no earlier release" not in page.words
     assert loads_nothing(text, page)
