@@ -3,7 +3,7 @@
     models/<name>/judged/<night>.parquet    unit_id, fresh, reference: the scores of each customer or review; whose reference it was and
                                             what the night was made from stand in the file's metadata
 
-Only ids and scores are kept, and only of the last NIGHTS.
+Only ids and scores are kept. A comparison reads NIGHTS nights; twice as many are kept, so that a past night run again reads what it read.
 """
 
 from __future__ import annotations
@@ -29,14 +29,10 @@ def keep_judged(night: Night, name: str, told: Mapping[str, str], scores: tuple[
     """
     file = _folder(night, name) / f"{night.key}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
-    ids, fresh, reference = scores
-    table = pa.table(
-        {"unit_id": pa.array(ids.astype(str), pa.string()), "fresh": fresh.astype(float), "reference": reference.astype(float)}
-    )
     private = file.with_suffix(".new")
-    pq.write_table(table.replace_schema_metadata(dict(told)), private, compression="zstd")
+    pq.write_table(_table(scores).replace_schema_metadata(dict(told)), private, compression="zstd")
     private.replace(file)
-    for old in sorted(file.parent.glob("*.parquet"))[: -2 * NIGHTS]:  # a past night run again reads what it read then
+    for old in sorted(file.parent.glob("*.parquet"))[: -2 * NIGHTS]:
         old.unlink()
 
 
@@ -64,13 +60,14 @@ def pooled(files: list[Path], scores: tuple[np.ndarray, np.ndarray, np.ndarray])
         files: of earlier nights.
         scores: tonight's, as for `keep_judged`.
     """
-    ids, fresh, reference = scores
-    tonight = pa.table(
-        {"unit_id": pa.array(ids.astype(str), pa.string()), "fresh": fresh.astype(float), "reference": reference.astype(float)}
-    )
-    all_nights = pa.concat_tables([*(pq.read_table(file).replace_schema_metadata(None) for file in files), tonight])
+    all_nights = pa.concat_tables([*(pq.read_table(file).replace_schema_metadata(None) for file in files), _table(scores)])
     summed = all_nights.group_by("unit_id", use_threads=False).aggregate([("fresh", "sum"), ("reference", "sum")]).sort_by("unit_id")
     return summed["fresh_sum"].to_numpy(), summed["reference_sum"].to_numpy()
+
+
+def _table(scores: tuple[np.ndarray, np.ndarray, np.ndarray]) -> pa.Table:
+    ids, fresh, reference = scores
+    return pa.table({"unit_id": pa.array(ids.astype(str), pa.string()), "fresh": fresh.astype(float), "reference": reference.astype(float)})
 
 
 def _folder(night: Night, name: str) -> Path:

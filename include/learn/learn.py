@@ -57,13 +57,15 @@ def learn(night: Night, name: str) -> None:
         if found := found_before(night, name):
             notes["tuned"] = found
         before, previous = standing_before(night, name, line.model.saved_format), earlier_predictions(night, name)
-        made = lineage(night, name, before, previous)
+        compared_with, not_compared = comparable(night, line, before)
+        made = lineage(night, name, before, compared_with, previous)
         notes |= {"champion_before": before.champion.folder.name if before.champion else None, "lineage": made}
         if before.champion and night.settings.models == "keep":
             forget(night, name)
             outcome = _keep_champion(night, line, config, before.champion)
         else:
-            outcome = _challenge(night, line, config, before, made)
+            outcome = _challenge(night, line, config, before, compared_with, made)
+            outcome = replace(outcome, not_compared=not_compared)
         rows = outcome.predictor.predict(night.features, night.predictions, _cache(night), previous=previous)
         write_metrics(night, outcome, made)
         prune(night, name)
@@ -85,14 +87,14 @@ def _keep_champion(night: Night, line: ModelLine, config: Any, champion: Kept) -
     return Outcome(predictor, {"champion": judged}, is_new=False)
 
 
-def _challenge(night: Night, line: ModelLine, config: Any, before: Standing, made: str) -> Outcome:
-    """Fit and judge a challenger, compare it with the reference, refit it if it is promoted, and keep it either way."""
+def _challenge(night: Night, line: ModelLine, config: Any, before: Standing, compared_with: Kept | None, made: str) -> Outcome:
+    """Fit and judge a challenger, compare it, refit it if it is promoted, and keep it either way."""
     forget_judged(night, line.model.name)
     earlier = _load(line, before.champion.judged, config) if before.champion else None
     challenger = line.model(config)
     challenger.fit(night.features, BEFORE_TEST, _cache(night), warm_start=earlier)
     fresh = challenger.evaluate(night.features, "test", _cache(night))
-    outcome, champion, reference = _decide(night, line, config, before, (challenger, fresh), earlier, made)
+    outcome, champion, reference = _decide(night, line, config, before, (challenger, fresh), earlier, compared_with, made)
     log.info("%s: %s", line.model.name, "the challenger is promoted" if outcome.is_new else f"the champion of {champion} predicts")
     if outcome.is_new:
         refitted = line.model(config)
@@ -126,6 +128,7 @@ def _decide(
     before: Standing,
     judged_tonight: tuple[NightlyModel, Evaluation],
     earlier: NightlyModel | None,
+    compared_with: Kept | None,
     made: str,
 ) -> tuple[Outcome, str, str]:
     """Who predicts, and the nights of the champion and of the reference from now on.
@@ -133,6 +136,7 @@ def _decide(
     Args:
         judged_tonight: the challenger and how it did.
         earlier: the champion before, as it was judged.
+        compared_with: the reference, or who stands in for it; None where nobody can.
         made: the lineage of the challenger.
     """
     challenger, fresh = judged_tonight
@@ -142,18 +146,17 @@ def _decide(
         predictor = _load(line, before.champion.refitted, config)
         outcome = Outcome(predictor, {"champion": fresh}, is_new=False)
         return outcome, before.champion.folder.name, before.reference.folder.name
-    reference, not_compared = comparable(night, line, before)
-    if reference is None:
-        return Outcome(challenger, {"champion": fresh}, not_compared=not_compared), night.key, night.key
-    judged = earlier if reference is before.champion else _load(line, reference.judged, config)
+    if compared_with is None:
+        return Outcome(challenger, {"champion": fresh}), night.key, night.key
+    judged = earlier if compared_with is before.champion else _load(line, compared_with.judged, config)
     other = judged.evaluate(night.features, "test", _cache(night))
-    verdict = compare(night, line.model.name, reference, fresh, other, made)
+    verdict = compare(night, line.model.name, compared_with, fresh, other, made)
     if verdict.promoted:
         outcome = Outcome(challenger, {"champion": fresh}, verdict, reference=other)
         return outcome, night.key, night.key if verdict.proven else before.reference.folder.name
-    predictor = _load(line, reference.refitted, config)
+    predictor = _load(line, compared_with.refitted, config)
     outcome = Outcome(predictor, {"champion": other, "challenger": fresh}, verdict, is_new=False)
-    return outcome, reference.folder.name, before.reference.folder.name
+    return outcome, compared_with.folder.name, before.reference.folder.name
 
 
 def _load(line: ModelLine, folder: Path, config: Any) -> NightlyModel:
