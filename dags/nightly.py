@@ -20,7 +20,8 @@ report. A refused gate fails at once; what may pass by itself (a full disk, a fi
 mending the cause, clear the failed task, or trigger the night again: the same night run twice gives the same tables.
 A night of another shop than the one being served is refused when it is opened, unless `replace_shop` names that shop.
 
-**One at a time.** The pool `warehouse` has one slot: whatever opens the warehouse file does so one after another. The nights of a
+**One at a time.** The pool `warehouse` has one slot: whatever opens the warehouse file does so one after another. Models that do not
+need each other are learned side by side as far as the slots of the pool `learning` go, a slot a gigabyte of memory. The nights of a
 shop wait for each other in `open_night`, also those of a backfill, which Airflow would run ten at once.
 
 **What stays on disk.** `prune` removes working files beyond `keep_nights`, refused rows, reports and logs beyond
@@ -58,8 +59,10 @@ from include.errors import BadSetting, MayPass
 from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
 from include.sources import known_sources
+from include.stages import has_tables_after, waits_for
 from include.tell_failure import tell_failure
 from include.turns import runs_ahead
+from ml.model_spec import in_order, known_models
 
 log = logging.getLogger(__name__)
 
@@ -200,33 +203,16 @@ with DAG(
 
         check(Night.load(folder), "features")
 
-    @task(execution_timeout=timedelta(hours=6))
-    def learn_sentiment(folder: str) -> None:
-        """Fit, judge and keep the sentiment model; read the new reviews with it."""
+    def learn_model(folder: str, model: str) -> None:
         from include.learn import learn
 
-        learn(Night.load(folder), "sentiment")
+        learn(Night.load(folder), model)
 
-    @task(pool="warehouse")
-    def aggregate_sentiment(folder: str) -> None:
-        """dbt: what buyers think of each product, and where it drops."""
+    def transform_after(folder: str, model: str) -> None:
+        """dbt: tables made of this model's predictions, which other models read."""
         from include.transform import build
 
-        build(Night.load(folder), "sentiment")
-
-    @task
-    def learn_aspects(folder: str) -> None:
-        """Find what reviews praise and blame about each product."""
-        from include.learn import learn
-
-        learn(Night.load(folder), "aspects")
-
-    @task(execution_timeout=timedelta(hours=6))
-    def learn_recommender(folder: str) -> None:
-        """Fit, judge and keep the recommender; make everyone's list."""
-        from include.learn import learn
-
-        learn(Night.load(folder), "recommender")
+        build(Night.load(folder), model)
 
     @task(pool="warehouse")
     def serve(folder: str) -> None:
@@ -269,22 +255,29 @@ with DAG(
         write_report(Night.load(folder))
 
     night = open_night()
+    may_learn, served = check_features(night), serve(night)
     published, pruned, reported = publish(night), prune(night), report(night)
-    chain(
-        land(night),
-        collect(night),
-        check_raw(night),
-        transform(night),
-        check_features(night),
-        learn_sentiment(night),
-        aggregate_sentiment(night),
-        learn_aspects(night),
-        learn_recommender(night),
-        serve(night),
-        check_serving(night),
-        published,
-        pruned,
-        reported,
-    )
+    chain(land(night), collect(night), check_raw(night), transform(night), may_learn)
+    chain(served, check_serving(night), published, pruned, reported)
+
+    # Every model is learned once the tables it reads are there; what may go side by side shares the pool's gigabytes.
+    learned: dict[str, Any] = {}  # the last task of each model
+    for name in in_order(waits_for()):
+        spec = known_models()[name]
+        learn = task(
+            task_id=f"learn_{name}",
+            doc_md=spec.title,
+            pool="learning",
+            pool_slots=spec.memory_gb,
+            execution_timeout=timedelta(hours=spec.hours),
+        )(learn_model)(night, name)
+        learned[name] = learn
+        if has_tables_after(name):
+            learned[name] = task(task_id=f"after_{name}", pool="warehouse")(transform_after)(night, name)
+            learn >> learned[name]
+        [may_learn, *(learned[other] for other in sorted(waits_for()[name]))] >> learn
+        learned[name] >> served
+        learn >> pruned  # where one model fails, what another still reads stays until it has ended
+
     # A report is written of every night, so the run's own state hangs on this mark: it fails when anything failed.
     [published, reported] >> EmptyOperator(task_id="end_night", trigger_rule="none_failed")

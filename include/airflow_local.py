@@ -29,6 +29,7 @@ from include.night import Night, parse_as_of, write_atomically
 from include.run_dbt import RARELY, load_dbt
 from include.settings import CHECKOUT, load_settings
 from include.sql import identifier
+from ml.model_spec import known_models
 
 if TYPE_CHECKING:
     from include.publish import Release
@@ -94,8 +95,15 @@ def only_one(home: Path, who: str) -> Iterator[None]:
         yield
 
 
+def learning_slots() -> int:
+    """Slots of the pool `learning`: the machine's gigabytes of memory, and never fewer than its largest model takes, or that would wait
+    for ever."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    return max(total, *(spec.memory_gb for spec in known_models().values()))
+
+
 def prepare_database(folder: Path) -> None:
-    """Create or migrate Airflow's database, its pool, and end the nights that died with their process.
+    """Create or migrate Airflow's database, its pools, and end the nights that died with their process.
 
     Args:
         folder: where the database lies, and beside it which Airflow it was last found fit for: to look again takes seconds.
@@ -113,7 +121,9 @@ def prepare_database(folder: Path) -> None:
     if not (folder / "airflow.db").exists() or not fit_for.exists() or fit_for.read_text() != __version__:
         initdb()
         write_atomically(fit_for, __version__)
-    Pool.create_or_update_pool("warehouse", slots=1, description="Whoever opens the warehouse file", include_deferred=False)
+    pools = {"warehouse": (1, "Whoever opens the warehouse file"), "learning": (learning_slots(), "Gigabytes of memory for models")}
+    for name, (slots, description) in pools.items():
+        Pool.create_or_update_pool(name, slots=slots, description=description, include_deferred=False)
     with create_session() as session:
         dead = session.scalars(
             select(DagRun).where(DagRun.triggered_by == DagRunTriggeredByType.TEST, DagRun.state.in_(("running", "queued")))

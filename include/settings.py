@@ -1,4 +1,4 @@
-"""All settings of Nightshelf: one typed object.
+"""All settings of Nightshelf: one object, made of the platform's settings and of those that each model declares in its folder.
 
 Every field is read from the environment as NIGHTSHELF_<FIELD>, for example NIGHTSHELF_LIST_LENGTH=20; a DAG run's
 parameters override it for that run. A value outside its bounds stops the start and names the field.
@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, create_model, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.errors import BadSetting
-from ml.text.regimes import Regime
+from ml.model_spec import known_models
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 EventWeights = dict[Literal["purchase", "review", "cart", "wishlist", "recommendation_click", "view"], float]
 
 
-class Settings(BaseSettings):
-    """Settings of a Nightshelf installation, and of one night once a run's parameters are applied."""
+class PlatformSettings(BaseSettings):
+    """What is set apart from single models."""
 
     model_config = SettingsConfigDict(env_prefix="NIGHTSHELF_", extra="forbid", frozen=True, validate_default=True)
 
@@ -90,6 +90,33 @@ class Settings(BaseSettings):
         le=1,
         description="Share of the customers being served that may be left without a list before the serving gate stops the night.",
     )
+    warn_customers_lost: float = Field(0.05, ge=0, le=1, description="The same share from which the serving gate warns.")
+    min_rows_share: float = Field(
+        0.5, ge=0, description="Rows of a table, as a share of those in the release before, below which the serving gate warns."
+    )
+    min_overlap: float = Field(
+        0.2, ge=0, le=1, description="Mean share of a customer's list that was in the list before, below which the serving gate warns."
+    )
+    min_coverage: float = Field(
+        0.05, ge=0, le=1, description="Share of the products that can be had that the lists show, below which the serving gate warns."
+    )
+    min_test_labels: int = Field(
+        100, ge=0, description="Purchases in the test days below which a model's figure is mostly luck, and the features gate warns."
+    )
+    max_textless_share: float = Field(
+        0.5, ge=0, le=1, description="Share of products without any text above which the features gate warns."
+    )
+    min_new_rows_share: float = Field(
+        0.3, ge=0, description="New rows of a table, as a share of the trailing nights' median, below which the raw gate warns."
+    )
+    max_null_rise: float = Field(
+        0.2, ge=0, le=1, description="Rise of a column's share of missing values above the trailing nights' at which the raw gate warns."
+    )
+    max_rating_drift: float = Field(
+        0.25,
+        ge=0,
+        description="Population stability index of ratings at which the raw gate warns (Siddiqi, Credit Risk Scorecards, 2006).",
+    )
 
     session_gap_minutes: int = Field(30, ge=1, le=1440, description="Inactivity that ends a session, minutes.")
     lookback_days: int = Field(7, ge=0, le=365, description="Days before the last night that an incremental night rebuilds, for late rows.")
@@ -117,22 +144,6 @@ class Settings(BaseSettings):
         le=1,
         description="How much worse than the champion last proven, relative, a fresh model may be expected to be and still predict.",
     )
-    list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
-    language: Literal["en", "zh"] = Field("en", description="Language of the reasons in the lists: English or Chinese.")
-    exploration_share: float = Field(
-        0, ge=0, le=0.5, description="Share of a list's places kept for new products, drawn by chance; one place at least, unless it is 0."
-    )
-    new_product_days: int = Field(14, ge=0, le=3650, description="Days for which a product counts as new; one nobody knows always does.")
-    similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
-    diversity: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Share of its score that each further product of a category in a list loses, at least; validation may prefer more.",
-    )
-    category_lists: int = Field(3, ge=0, le=20, description="Categories a customer that get lists of their own; 0 means none.")
-    category_list_length: int = Field(5, ge=1, le=200, description="Products in each list of a customer's category.")
-    score_chunk_rows: int = Field(4096, ge=1, le=1_000_000, description="Customers scored at once; the last digits of scores depend on it.")
     max_of_category: int = Field(
         0, ge=0, le=200, description="Most products of one category in a list, where no rule names the category; 0 means no limit."
     )
@@ -148,45 +159,9 @@ class Settings(BaseSettings):
     tune_trials: int = Field(50, ge=1, le=10_000, description="Trials after which a search for better settings ends.")
 
     encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")
-    sentiment_min_reviews: int = Field(
-        200, ge=1, le=10_000_000, description="Rated reviews with text below which no sentiment is trained or published."
-    )
-    sentiment_train_minutes: float = Field(
-        10.0,
-        gt=0,
-        le=1440,
-        description="Minutes a night may train sentiment, turned into tokens by the pace of two cores; no clock is asked.",
-    )
-    sentiment_regime: Regime = Field(
-        "full", description="Which weights of the encoder are trained: full, head, lora, adalora, prefix or adapters."
-    )
-    sentiment_max_train_reviews: int = Field(50_000, ge=1, le=10_000_000, description="Most reviews the encoder is trained on in a night.")
-    sentiment_epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class of reviews on a first night.")
-    sentiment_max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a review that are read.")
-    sentiment_rescored_reviews: int = Field(
-        20_000,
-        ge=0,
-        le=1_000_000_000,
-        description="Reviews with an earlier model's score that a night scores anew, whole products in turn; new ones are always scored.",
-    )
-    sentiment_alert_fdr: float = Field(
-        0.05, gt=0, le=0.5, description="Share of the alerts about falling reviews that may be false, over all products tested in a night."
-    )
-    sentiment_alert_drop: float = Field(
-        0.1, ge=0, le=2, description="Fall of a product's recent mean score below its earlier mean worth an alert, if beyond chance."
-    )
-    sentiment_half_life_days: float = Field(365, gt=0, le=36500, description="Age at which a review counts half in a product's mean score.")
-    least_sentiment: float = Field(
-        -1, ge=-1, le=1, description="Mean score of its reviews below which a product is not recommended; at -1 none is kept out."
-    )
-    least_sentiment_reviews: int = Field(
-        10, ge=1, le=1_000_000, description="Reviews below which a product is not kept out for their score."
-    )
     suspect_weight: float = Field(
         0.25, ge=0, le=1, description="What a suspect review (a copy, of a burst, of a devotee) counts beside another's 1."
     )
-    sentiment_recent_days: int = Field(30, ge=1, le=3650, description="Days that count as recent in a product's sentiment.")
-
     publish: bool = Field(True, description="Publish the release; when false it is built and checked, and stays unpublished.")
     keep_releases: int = Field(7, ge=1, le=1000, description="Releases kept on disk.")
     keep_nights: int = Field(
@@ -225,6 +200,25 @@ class Settings(BaseSettings):
         if found := re.search(r"[^/]+=[^/]*", str(home)):
             raise ValueError(f"no folder in its path may be named as {found[0]!r} is, with '='")
         return home
+
+    def of_model(self, name: str) -> Any:
+        """The config of a model under these settings, for example `settings.of_model("recommender").list_length`."""
+        return known_models()[name].config_under(dict(self))
+
+
+if TYPE_CHECKING:
+
+    class Settings(PlatformSettings):
+        """Settings of a Nightshelf installation, and of one night once a run's parameters are applied."""
+
+else:
+    Settings = create_model(
+        "Settings",
+        __base__=PlatformSettings,
+        __module__=__name__,
+        __doc__="Settings of a Nightshelf installation, and of one night once a run's parameters are applied.",
+        **{name: found for spec in known_models().values() for name, found in spec.own_settings().items()},
+    )
 
 
 def load_settings(**overrides: Any) -> Settings:

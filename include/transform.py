@@ -10,7 +10,7 @@ import shutil
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 import yaml
@@ -18,35 +18,29 @@ import yaml
 from include.alerts import earlier_alerts
 from include.errors import NightError
 from include.night import Night, write_atomically
+from include.predictions import absent_models
 from include.release_id import code_version, lineage_told, release_id
 from include.run_dbt import Outcome, run_commands
-from include.settings import CHECKOUT
+from include.stages import PROJECT, models_path
 
 log = logging.getLogger(__name__)
 
-Stage = Literal["features", "sentiment", "serving"]
-STEP_NAMES: dict[Stage, str] = {"features": "transform", "sentiment": "aggregate_sentiment", "serving": "serve"}
-
-PROJECT = CHECKOUT / "dbt_project"
-
 _BEGINNING = "1970-01-01 00:00:00"
-
-# Settings that a dbt variable of the same name hands on.
-_VARIABLES = (
-    "source", "session_gap_minutes", "event_weights", "half_life_days", "max_sequence_length", "repeatable_share", "test_days",
-    "validation_days", "min_test_share", "review_test_share", "sentiment_alert_drop", "sentiment_alert_fdr",
-    "sentiment_recent_days", "sentiment_half_life_days", "suspect_weight", "least_sentiment", "least_sentiment_reviews",
-    "list_length", "similar_length", "max_customer_share",
-    "max_of_category", "max_of_brand", "own_brands", "max_of_own_brands",
-)  # fmt: skip
 
 
 class TransformFailed(NightError):
     """A model could not be built, or one of its tests found rows it should not have."""
 
 
-def build(night: Night, stage: Stage) -> None:
+def step_name(stage: str) -> str:
+    """The name of the step, and of the task, that builds a stage."""
+    return {"features": "transform", "serving": "serve"}.get(stage, f"after_{stage}")
+
+
+def build(night: Night, stage: str) -> None:
     """Build the models of one stage and run their tests; with the serving stage, write the documentation page too.
+
+    A stage is 'features', 'serving', or the name of the model after which its tables are made (see `stages`).
 
     Leaves tables in the warehouse, feature files in `night.features` and the documentation in `docs/<shop>/index.html`
     under the home folder. Incremental models are rebuilt from the first day that may have changed.
@@ -54,7 +48,7 @@ def build(night: Night, stage: Stage) -> None:
     Raises:
         TransformFailed: names the model or test and shows dbt's message.
     """
-    with night.step(STEP_NAMES[stage]) as notes:
+    with night.step(step_name(stage)) as notes:
         work = night.folder / "dbt"
         work.mkdir(parents=True, exist_ok=True)
         if stage == "features":
@@ -65,7 +59,8 @@ def build(night: Night, stage: Stage) -> None:
         night.features.mkdir(parents=True, exist_ok=True)
         plan = json.loads((work / "increment.json").read_text())
 
-        command = ["build", "--selector", stage, "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
+        select = [f"path:{path}" for path in models_path(stage)]
+        command = ["build", "--select", *select, "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
         if stage == "features" and plan["full_refresh"]:
             command.append("--full-refresh")
             _state_file(night).unlink(missing_ok=True)
@@ -99,8 +94,9 @@ def build(night: Night, stage: Stage) -> None:
 
 def _variables(night: Night) -> dict[str, Any]:
     """What the models are told; the same every night until a setting changes, so that dbt need not parse the project again."""
+    declared = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
     settings = night.settings.model_dump(mode="json")
-    return {name: settings[name] for name in _VARIABLES} | {"shop": night.shop}
+    return {name: settings[name] for name in declared if name in settings} | {"shop": night.shop}
 
 
 def _of_night(night: Night, rebuild_from: str) -> dict[str, str]:
@@ -114,6 +110,7 @@ def _of_night(night: Night, rebuild_from: str) -> dict[str, str]:
         "quality_dir": night.folder / "quality",
         "release_id": release_id(night),
         "lineage": lineage_told(night),
+        "absent_models": "; ".join(f"{name}: {reason}" for name, reason in absent_models(night).items()),
         "code_version": code_version(),
     }
     return {f"DBT_ENV_CUSTOM_ENV_{name.upper()}": str(value) for name, value in told.items()}
@@ -149,7 +146,7 @@ def _results(path: Path) -> list[dict[str, Any]]:
     return results
 
 
-def _failure(stage: Stage, outcome: Outcome, results: list[dict[str, Any]]) -> TransformFailed:
+def _failure(stage: str, outcome: Outcome, results: list[dict[str, Any]]) -> TransformFailed:
     failed = [result for result in results if result["status"] in ("error", "fail")]
     if not failed:
         last_words = "\n".join(outcome.output.strip().splitlines()[-15:])

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from include.night import Night
+from include.stages import learning_steps
 
 STEPS = (
     "land",
@@ -21,10 +22,7 @@ STEPS = (
     "check_raw",
     "transform",
     "check_features",
-    "learn_sentiment",
-    "aggregate_sentiment",
-    "learn_aspects",
-    "learn_recommender",
+    *learning_steps(),
     "serve",
     "check_serving",
     "publish",
@@ -58,17 +56,19 @@ def call(step: str, night: Night) -> None:
         "check_raw": lambda: quality.check(night, "raw"),
         "transform": lambda: transform.build(night, "features"),
         "check_features": lambda: quality.check(night, "features"),
-        "learn_sentiment": lambda: learn.learn(night, "sentiment"),
-        "aggregate_sentiment": lambda: transform.build(night, "sentiment"),
-        "learn_aspects": lambda: learn.learn(night, "aspects"),
-        "learn_recommender": lambda: learn.learn(night, "recommender"),
         "serve": lambda: transform.build(night, "serving"),
         "check_serving": lambda: quality.check(night, "serving"),
         "publish": lambda: publish.publish(night),
         "prune": lambda: retention.prune(night),
         "report": lambda: report.write_report(night),
     }
-    calls[step]()
+    kind, _, model = step.partition("_")
+    if kind == "learn":
+        learn.learn(night, model)
+    elif kind == "after":
+        transform.build(night, model)
+    else:
+        calls[step]()
 
 
 def _in_child(folder: str, step: str, begun: Event) -> None:

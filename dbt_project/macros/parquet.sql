@@ -60,9 +60,17 @@
     {%- endif %}
 {%- endmacro %}
 
-{# What a model of the night predicted: one of the files in the night's prediction folder. #}
-{% macro read_predictions(pattern, columns) -%}
-    {{ read_parquet_if_any([of_night('predictions_dir') ~ '/' ~ pattern ~ '.parquet'], columns) }}
+{# What a model of the night predicted: a file in the night's prediction folder. No rows where the model said that this shop cannot have it.
+   A model that has said nothing yet is an error: the table would be empty without a word. #}
+{% macro read_predictions(model, file, columns) -%}
+    {%- set folder = of_night('predictions_dir') -%}
+    {%- if execute and folder != 'predictions_dir' -%}
+        {%- set said = run_query('select count(*) from glob(' ~ quote(folder ~ '/ended_' ~ model ~ '.json') ~ ')').columns[0].values()[0] -%}
+        {%- if not said -%}
+            {{ exceptions.raise_compiler_error(this.identifier ~ ' is made of the predictions of model ' ~ model ~ ', which has not been learned this night: build it after the task learn_' ~ model) }}
+        {%- endif -%}
+    {%- endif -%}
+    {{ read_parquet_if_any([folder ~ '/' ~ file ~ '.parquet'], columns) }}
 {%- endmacro %}
 
 {% macro quote(text) -%}

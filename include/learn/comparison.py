@@ -8,18 +8,17 @@ import numpy as np
 
 from include.learn.compare import Verdict, judge_fresh
 from include.learn.judged import judged_before, keep_judged, pooled
-from include.learn.models import ModelLine
 from include.learn.shelf import Kept, Standing
 from include.night import Night
 from include.release_id import LINEAGE
-from ml.nightly_model import Evaluation
+from ml.nightly_model import Evaluation, NightlyModel
 
 log = logging.getLogger(__name__)
 
 
-def has_seen_test_days(night: Night, line: ModelLine, kept: Kept) -> str:
+def has_seen_test_days(night: Night, model: type[NightlyModel], kept: Kept) -> str:
     """Why a kept model cannot be judged tonight, for people; '' where it can."""
-    starts_at = line.model.test_starts_at(night.features)
+    starts_at = model.test_starts_at(night.features)
     if starts_at is None or kept.learned_until is None or kept.learned_until <= starts_at:
         return ""
     return (
@@ -28,16 +27,16 @@ def has_seen_test_days(night: Night, line: ModelLine, kept: Kept) -> str:
     )
 
 
-def comparable(night: Night, line: ModelLine, before: Standing) -> tuple[Kept | None, str]:
+def comparable(night: Night, model: type[NightlyModel], before: Standing) -> tuple[Kept | None, str]:
     """Whom the challenger is compared with: the reference, or, where that has seen tonight's test days, the latest champion that has not;
     and why, for people, if nobody is left."""
     if before.reference is None:
         return None, ""
-    reason = has_seen_test_days(night, line, before.reference)
+    reason = has_seen_test_days(night, model, before.reference)
     for kept in (before.reference, *reversed(before.champions)):
-        if not has_seen_test_days(night, line, kept):
+        if not has_seen_test_days(night, model, kept):
             return kept, ""
-    log.warning("%s: not compared: %s", line.model.name, reason)
+    log.warning("%s: not compared: %s", model.name, reason)
     return None, reason
 
 

@@ -18,16 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from include.errors import BadSetting
+from include.errors import BadSetting, NightError
 from include.learn.comparison import comparable, compare, has_seen_test_days
 from include.learn.judged import forget_judged
 from include.learn.lineage import lineage
-from include.learn.models import MODELS, ModelLine
 from include.learn.outcome import Outcome, figures_of, headline, write_metrics
 from include.learn.shelf import Kept, Standing, forget, keeping, prune, standing_before
 from include.learn.tracking import Record, record
 from include.learn.tuned import found_before, with_found
 from include.night import Night
+from include.predictions import forget_ended, mark_ended
+from ml.model_spec import ModelSpec, known_models
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, NightlyModel
 
 log = logging.getLogger(__name__)
@@ -42,29 +43,32 @@ def learn(night: Night, name: str) -> None:
     Raises:
         BadSetting: there is no model of that name.
     """
-    line = MODELS.get(name)
-    if line is None:
-        raise BadSetting(f"No model is named {name!r}", f"Ask for one of {', '.join(MODELS)}.")
-    config = with_found(night, name, line.config(night.settings))
+    spec = known_models().get(name)
+    if spec is None:
+        raise BadSetting(f"No model is named {name!r}", f"Ask for one of {', '.join(known_models())}.")
+    config = with_found(night, name, night.settings.of_model(name))
     with night.step(f"learn_{name}") as notes:
-        _clear(night, name, line)
-        reason = line.model.why_not(night.features, config)
+        _clear(night, spec)
+        _require_features(night, spec)
+        model = spec.load_class()
+        reason = model.why_not(night.features, config)
         if reason:
             forget(night, name)
             notes["skipped"] = reason
+            mark_ended(night, name, absent=reason)
             log.warning("%s: this shop cannot have it tonight: %s", name, reason)
             return
         if found := found_before(night, name):
             notes["tuned"] = found
-        before, previous = standing_before(night, name, line.model.saved_format), earlier_predictions(night, name)
-        compared_with, not_compared = comparable(night, line, before)
+        before, previous = standing_before(night, name, model.saved_format), earlier_predictions(night, name)
+        compared_with, not_compared = comparable(night, model, before)
         made = lineage(night, name, before, compared_with, previous)
         notes |= {"champion_before": before.champion.folder.name if before.champion else None, "lineage": made}
         if before.champion and night.settings.models == "keep":
             forget(night, name)
-            outcome = _keep_champion(night, line, config, before.champion)
+            outcome = _keep_champion(night, model, config, before.champion)
         else:
-            outcome = _challenge(night, line, config, before, compared_with, made)
+            outcome = _challenge(night, model, config, before, compared_with, made)
             outcome = replace(outcome, not_compared=not_compared)
         rows = outcome.predictor.predict(night.features, night.predictions, _cache(night), previous=previous)
         write_metrics(night, outcome, made)
@@ -75,45 +79,46 @@ def learn(night: Night, name: str) -> None:
         notes["tracking"] = record(
             night, Record(name, config.model_dump(mode="json"), figures_of(night, outcome), is_champion=outcome.is_new)
         )
+        mark_ended(night, name)
 
 
-def _keep_champion(night: Night, line: ModelLine, config: Any, champion: Kept) -> Outcome:
+def _keep_champion(night: Night, model: type[NightlyModel], config: Any, champion: Kept) -> Outcome:
     """Judge the champion as it is, and let it predict. Where it has seen tonight's test days nothing is told of it."""
-    predictor = _load(line, champion.refitted, config)
-    if reason := has_seen_test_days(night, line, champion):
+    predictor = _load(model, champion.refitted, config)
+    if reason := has_seen_test_days(night, model, champion):
         nobody = Evaluation("test", [], np.empty(0, dtype=object), np.empty(0), nobody=reason)
         return Outcome(predictor, {"champion": nobody}, not_compared=reason, is_new=False)
-    judged = _load(line, champion.judged, config).evaluate(night.features, "test", _cache(night))
+    judged = _load(model, champion.judged, config).evaluate(night.features, "test", _cache(night))
     return Outcome(predictor, {"champion": judged}, is_new=False)
 
 
-def _challenge(night: Night, line: ModelLine, config: Any, before: Standing, compared_with: Kept | None, made: str) -> Outcome:
+def _challenge(night: Night, model: type[NightlyModel], config: Any, before: Standing, compared_with: Kept | None, made: str) -> Outcome:
     """Fit and judge a challenger, compare it, refit it if it is promoted, and keep it either way."""
-    forget_judged(night, line.model.name)
-    earlier = _load(line, before.champion.judged, config) if before.champion else None
-    challenger = line.model(config)
+    forget_judged(night, model.name)
+    earlier = _load(model, before.champion.judged, config) if before.champion else None
+    challenger = model(config)
     challenger.fit(night.features, BEFORE_TEST, _cache(night), warm_start=earlier)
     fresh = challenger.evaluate(night.features, "test", _cache(night))
-    outcome, champion, reference = _decide(night, line, config, before, (challenger, fresh), earlier, compared_with, made)
-    log.info("%s: %s", line.model.name, "the challenger is promoted" if outcome.is_new else f"the champion of {champion} predicts")
+    outcome, champion, reference = _decide(night, model, config, before, (challenger, fresh), earlier, compared_with, made)
+    log.info("%s: %s", model.name, "the challenger is promoted" if outcome.is_new else f"the champion of {champion} predicts")
     if outcome.is_new:
-        refitted = line.model(config)
+        refitted = model(config)
         refitted.fit(night.features, EVERYTHING, _cache(night), warm_start=challenger)
         outcome = replace(outcome, predictor=refitted)
-    starts_at = line.model.test_starts_at(night.features)
-    with keeping(night, line.model.name) as folder:
+    starts_at = model.test_starts_at(night.features)
+    with keeping(night, model.name) as folder:
         _save(challenger, folder / "judged")
         if outcome.is_new:
             _save(outcome.predictor, folder / "refitted")
         meta = {
-            "model": line.model.name,
+            "model": model.name,
             "shop": night.shop,
             "as_of": night.as_of_sql,
             "role": "champion" if outcome.is_new else "challenger",
             "champion": champion,
             "reference": reference,
             "learned_until": (starts_at or night.as_of.replace(tzinfo=None)).isoformat(),
-            "saved_format": line.model.saved_format,
+            "saved_format": model.saved_format,
             "lineage": made,
             "metrics": {metric.name: metric.value for metric in fresh.metrics if math.isfinite(metric.value)},
         }
@@ -123,7 +128,7 @@ def _challenge(night: Night, line: ModelLine, config: Any, before: Standing, com
 
 def _decide(
     night: Night,
-    line: ModelLine,
+    model: type[NightlyModel],
     config: Any,
     before: Standing,
     judged_tonight: tuple[NightlyModel, Evaluation],
@@ -143,24 +148,24 @@ def _decide(
     if before.champion is None or before.reference is None or earlier is None:
         return Outcome(challenger, {"champion": fresh}), night.key, night.key
     if not len(fresh.unit_ids):  # nothing speaks for the challenger
-        predictor = _load(line, before.champion.refitted, config)
+        predictor = _load(model, before.champion.refitted, config)
         outcome = Outcome(predictor, {"champion": fresh}, is_new=False)
         return outcome, before.champion.folder.name, before.reference.folder.name
     if compared_with is None:
         return Outcome(challenger, {"champion": fresh}), night.key, night.key
-    judged = earlier if compared_with is before.champion else _load(line, compared_with.judged, config)
+    judged = earlier if compared_with is before.champion else _load(model, compared_with.judged, config)
     other = judged.evaluate(night.features, "test", _cache(night))
-    verdict = compare(night, line.model.name, compared_with, fresh, other, made)
+    verdict = compare(night, model.name, compared_with, fresh, other, made)
     if verdict.promoted:
         outcome = Outcome(challenger, {"champion": fresh}, verdict, reference=other)
         return outcome, night.key, night.key if verdict.proven else before.reference.folder.name
-    predictor = _load(line, compared_with.refitted, config)
+    predictor = _load(model, compared_with.refitted, config)
     outcome = Outcome(predictor, {"champion": other, "challenger": fresh}, verdict, is_new=False)
     return outcome, compared_with.folder.name, before.reference.folder.name
 
 
-def _load(line: ModelLine, folder: Path, config: Any) -> NightlyModel:
-    model = line.model.load(folder)
+def _load(model: type[NightlyModel], folder: Path, config: Any) -> NightlyModel:
+    model = model.load(folder)
     model.serve_under(config)
     return model
 
@@ -182,8 +187,18 @@ def earlier_predictions(night: Night, name: str) -> Path | None:
     return max((path.parent for path in written if path.parent.name < night.key), default=None)
 
 
-def _clear(night: Night, name: str, line: ModelLine) -> None:
+def _require_features(night: Night, spec: ModelSpec) -> None:
+    """Refuse to learn from a part: a file that is missing would look like a shop without such rows."""
+    if missing := [name for name in spec.reads if not (night.features / f"{name}.parquet").is_file()]:
+        raise NightError(
+            f"Model {spec.name!r} reads {', '.join(missing)}.parquet, which this night has not made",
+            "Run the transform tasks of this night again; a file that no task makes is a mistake in the model's spec.py.",
+        )
+
+
+def _clear(night: Night, spec: ModelSpec) -> None:
     """Remove what an earlier try of this night predicted."""
     night.predictions.mkdir(parents=True, exist_ok=True)
-    for file in (*line.writes, f"metrics_{name}"):
+    forget_ended(night, spec.name)
+    for file in (*spec.writes, f"metrics_{spec.name}"):
         (night.predictions / f"{file}.parquet").unlink(missing_ok=True)

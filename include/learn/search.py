@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from include.errors import NightError
 from include.night import write_atomically
+from ml.model_spec import Range
 from ml.nightly_model import Evaluation
-from ml.recommend.tuning import Range
 
 if TYPE_CHECKING:
     from optuna import Study

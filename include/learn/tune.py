@@ -1,4 +1,4 @@
-"""The search for better settings of the recommender: on validation days only, in a bounded time, resumable after a kill.
+"""The search for better settings of the model that declares what may be searched: on validation days only, bounded in time, resumable.
 
 Every trial is a config. It is fitted and judged on a rehearsal (see `rehearsal`) of a quarter of the customers, and if that is no
 worse than half of the trials before, of all. The search (see `search`, under tuning/<night>) sees one half of the customers judged; whether
@@ -19,26 +19,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
+
 from include.errors import NightError
 from include.learn.compare import Interval, paired_difference
-from include.learn.models import recommender_config
 from include.learn.rehearsal import rehearse
 from include.learn.search import alone, complete, ended, is_seen, judged, scores_of, search, told
 from include.learn.tracking import RecordedSearch, record_search
 from include.learn.tuned import forget_found, keep_found, with_found
 from include.night import Night, parse_as_of
 from include.settings import Settings
+from ml.model_spec import known_models
 from ml.nightly_model import BEFORE_TEST, Evaluation
-from ml.recommend.config import RecommenderConfig
-from ml.recommend.recommender import Recommender
-from ml.recommend.tuning import SEARCHED
 
 if TYPE_CHECKING:
     from optuna import Study
 
 log = logging.getLogger(__name__)
 
-NAME = Recommender.name
+(SPEC,) = [spec for spec in known_models().values() if spec.search]  # the one model that can be tuned
+NAME = SPEC.name
 SHARES = (0.25, 1.0)  # of the customers, one after the other
 WITHOUT_EFFECT = {"threads", "memory_gb", "score_chunk_rows"}  # on what a trial comes to
 
@@ -63,7 +63,7 @@ class Search:
 
 
 def latest_night(settings: Settings) -> Night:
-    """The shop's latest night with features and a recommender, under these settings.
+    """The shop's latest night with features and this model, under these settings.
 
     Raises:
         NightError: the shop has none.
@@ -88,8 +88,8 @@ def tune(settings: Settings) -> Search:
     night = latest_night(settings)
     folder = night.shop_home / "tuning" / night.key
     ends = time.monotonic() + 60 * settings.tune_minutes
-    config = with_found(night, NAME, recommender_config(night.settings))
-    in_force = {name: float(getattr(config, name)) for name in SEARCHED}
+    config = with_found(night, NAME, night.settings.of_model(NAME))
+    in_force = {name: float(getattr(config, name)) for name in SPEC.search}
     with alone(folder, _digest(night, config)):
         for left in folder.glob(".rehearsal-*"):
             shutil.rmtree(left)
@@ -98,7 +98,7 @@ def tune(settings: Settings) -> Search:
             for share in SHARES:
                 rehearse(night, Path(work) / str(share), share)
                 judges.append(_judge(night, config, Path(work) / str(share)))
-            study = search(folder, SEARCHED, in_force, judges, trials=settings.tune_trials, ends=ends, seed=night.settings.seed)
+            study = search(folder, SPEC.search, in_force, judges, trials=settings.tune_trials, ends=ends, seed=night.settings.seed)
         found = _conclude(night, folder, study, in_force)
         log.info("tuning: %s", found)
         gain = {"gain": found.gain.value, "gain_low": found.gain.low, "gain_high": found.gain.high} if found.gain else {}
@@ -106,7 +106,7 @@ def tune(settings: Settings) -> Search:
     return found
 
 
-def _digest(night: Night, config: RecommenderConfig) -> str:
+def _digest(night: Night, config: BaseModel) -> str:
     """Of the night's features and the config in force: trials are compared only where both are the same."""
     digest = hashlib.sha256(json.dumps(config.model_dump(mode="json", exclude=WITHOUT_EFFECT), sort_keys=True).encode())
     for file in sorted(night.features.glob("*.parquet")):
@@ -116,13 +116,13 @@ def _digest(night: Night, config: RecommenderConfig) -> str:
     return digest.hexdigest()
 
 
-def _judge(night: Night, config: RecommenderConfig, snapshot: Path) -> Callable[[dict[str, float]], Evaluation]:
-    """Fits and judges a recommender on a snapshot, under the config with other settings."""
+def _judge(night: Night, config: BaseModel, snapshot: Path) -> Callable[[dict[str, float]], Evaluation]:
+    """Fits and judges the model on a snapshot, under the config with other settings."""
     cache = night.shop_home / "cache"
     cache.mkdir(exist_ok=True)
 
     def judge(settings: dict[str, float]) -> Evaluation:
-        model = Recommender(config.model_copy(update=settings))
+        model = SPEC.load_class()(config.model_copy(update=settings))
         model.fit(snapshot, BEFORE_TEST, cache)
         return model.evaluate(snapshot, "test", cache)
 

@@ -14,28 +14,10 @@ from include.night import Night
 from include.publish.releases import current_release, list_releases, read_release, serve, sync
 from include.publish.replacing import replaced_release, require_may_replace
 from include.sql import identifier, literal
+from include.tables import served_tables
 
 log = logging.getLogger(__name__)
 
-# A release's tables lie in the order they are asked for, so that a point lookup reads one block instead of all.
-SORTED_BY = {
-    "recommendations": "customer_id, rank",
-    "recommendations_default": "segment, rank",
-    "recommendations_by_category": "customer_id, category, rank",
-    "similar_products": "product_id, rank",
-    "bought_together": "product_id, rank",
-    "trending_products": "category, rank",
-    "review_sentiment": "review_id",
-    "ticket_sentiment": "ticket_id",
-    "product_sentiment": "product_id",
-    "sentiment_alerts": "product_id, raised_at",
-    "product_aspects": "product_id, aspect",
-    "suspect_reviews": "review_id, reason",
-    "customer_profiles": "customer_id",
-    "model_metrics": "model, role, split, metric",
-    "quality_results": "suite, table_name, expectation",
-    "release": "release_id",
-}
 GATES = ("raw", "features", "serving")
 
 
@@ -115,13 +97,14 @@ def _build(night: Night, building: Path) -> dict[str, int]:
                 "SELECT table_name FROM duckdb_tables() WHERE database_name = 'warehouse' AND schema_name = 'serving' ORDER BY 1"
             ).fetchall()
         ]
-        missing = sorted(set(SORTED_BY) - set(tables))
+        missing = sorted(served_tables().keys() - set(tables))
         if missing:
             raise NightError(
                 f"Serving tables that were not built: {', '.join(missing)}", "Read the log of the task `serve` and run the night again."
             )
         for table in tables:
-            order = SORTED_BY.get(table, "ALL")
+            # In the order they are asked for, so that a point lookup reads one block instead of all.
+            order = ", ".join(map(identifier, served_tables()[table].key)) if table in served_tables() else "ALL"
             connection.execute(
                 f"CREATE TABLE main.{identifier(table)} AS SELECT * FROM warehouse.serving.{identifier(table)} ORDER BY {order}"
             )

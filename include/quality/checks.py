@@ -65,15 +65,18 @@ class TableChecks:
         table: its name in the results.
         query: SELECT of the rows that are checked; all SQL below sees them as `checked`.
         key: the columns that identify a row, shown with every offending row.
+        shown: columns shown with them.
+        suite_name: of the suite, where a table has several.
     """
 
-    def __init__(self, table: str, query: str, key: Sequence[str]) -> None:
-        self.table, self.query, self.key = table, query, tuple(key)
+    def __init__(self, table: str, query: str, key: Sequence[str], shown: Sequence[str] = (), suite_name: str = "") -> None:
+        self.table, self.query, self.key, self.shown = table, query, tuple(key), tuple(shown)
+        self.suite_name = suite_name or table
         self.checks: list[Check] = []
 
-    def suite(self, name: str | None = None) -> Suite:
-        """The checks so far, as a suite named after the table unless it is one of several."""
-        return Suite(name or self.table, self.query, tuple(self.checks))
+    def suite(self) -> Suite:
+        """The checks so far."""
+        return Suite(self.suite_name, self.query, tuple(self.checks))
 
     def not_null(self, column: str, severity: Severity = "stop") -> None:
         self._add(
@@ -112,7 +115,7 @@ class TableChecks:
         self.no_rows(name, severity, self._rows(condition, *shown))
 
     def _rows(self, condition: str, *shown: str) -> str:
-        columns = ", ".join(f'"{column}"' for column in dict.fromkeys((*self.key, *shown)))
+        columns = ", ".join(f'"{column}"' for column in dict.fromkeys((*self.key, *self.shown, *shown)))
         return f"SELECT {columns} FROM checked WHERE {condition} ORDER BY ALL"
 
     def _add(self, name: str, severity: Severity, kind: type[Expectation], offenders: str | None, **arguments: Any) -> None:

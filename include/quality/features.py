@@ -12,8 +12,6 @@ from include.sql import literal
 
 FILES = ("interactions", "labels", "owned", "dismissed", "rules", "products", "customers", "sequences", "reviews", "tickets", "splits")
 SPLITS = ("train", "validation", "test")
-MIN_TEST_LABELS = 100  # fewer, and a model's score on the test days is mostly luck
-MAX_TEXTLESS_SHARE = 0.5
 
 # Personal names that are no personal data in these files: a review's and a product's text is published by the shop, a ticket's is masked.
 PUBLIC_COLUMNS = {("products", "text"), ("reviews", "text"), ("tickets", "text")}
@@ -27,7 +25,7 @@ def suites(connection: duckdb.DuckDBPyConnection, night: Night) -> list[Suite]:
     """
     open_features(connection, night, FILES)
     figures = Figures(connection)
-    _figures(connection, figures)
+    _figures(connection, figures, night)
     _personal_columns(connection, figures, night)
     tables = [
         _interactions(night),
@@ -208,15 +206,15 @@ def _outside_window(moment: str) -> str:
     )
 
 
-def _figures(connection: duckdb.DuckDBPyConnection, figures: Figures) -> None:
+def _figures(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:
     labels, textless, targets = connection.execute("""
         SELECT
             (SELECT count(*) FROM gate.labels WHERE split = 'test'),
             (SELECT avg((text = '')::INTEGER) FROM gate.products),
             (SELECT count(DISTINCT event_type) FROM gate.interactions WHERE is_target)""").fetchall()[0]
-    figures.add("labels", "enough_in_test", "warn", labels, low=MIN_TEST_LABELS)
+    figures.add("labels", "enough_in_test", "warn", labels, low=night.settings.min_test_labels)
     empty = "SELECT product_id FROM gate.products WHERE text = '' ORDER BY ALL"
-    figures.add("products", "share_without_text", "warn", textless, high=MAX_TEXTLESS_SHARE, offenders=empty)
+    figures.add("products", "share_without_text", "warn", textless, high=night.settings.max_textless_share, offenders=empty)
     figures.add("interactions", "types_of_target", "stop", targets, high=1)
 
 

@@ -13,9 +13,6 @@ from include.publish.releases import latest_release_before
 from include.quality.checks import Figures, Suite, TableChecks
 from include.quality.profile import MIN_NIGHTS, MIN_ROWS, read_trailing, take_profile
 
-FEW_ROWS = 0.3  # share of the usual new rows below which a night is suspicious
-NULL_JUMP = 0.2  # rise of a column's share of missing values above the trailing nights'
-RATING_DRIFT = 0.25  # population stability index from which a shift counts as major (Siddiqi, Credit Risk Scorecards, 2006)
 FEW_CUSTOMERS = 20  # customers below whom each has a large share of everything
 MIN_NEW_RATINGS, MIN_KNOWN_RATINGS = 50, 200
 
@@ -194,14 +191,14 @@ def _volumes(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Nig
         WHERE p.column_name IS NULL AND t.column_name IS NULL GROUP BY ALL ORDER BY ALL""").fetchall()
     for table, rows, median in usual:
         if median > 0:
-            figures.add(table, "new_rows_against_trailing_nights", "warn", rows / median, low=FEW_ROWS)
+            figures.add(table, "new_rows_against_trailing_nights", "warn", rows / median, low=night.settings.min_new_rows_share)
     jumps = connection.execute(f"""
         SELECT p.table_name, p.column_name, p.null_share - sum(t.null_share * t.rows) / sum(t.rows)
         FROM gate.profile p JOIN gate.trailing t USING (table_name, column_name)
         WHERE p.rows >= {MIN_ROWS} AND t.rows > 0 GROUP BY p.table_name, p.column_name, p.null_share
         HAVING sum(t.rows) >= {MIN_ROWS} ORDER BY ALL""").fetchall()
     for table, column, jump in jumps:
-        figures.add(table, f"{column}_null_share_rise", "warn", jump, high=NULL_JUMP)
+        figures.add(table, f"{column}_null_share_rise", "warn", jump, high=night.settings.max_null_rise)
 
 
 def _times(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night, contract: Contract) -> None:
@@ -244,7 +241,7 @@ def _rating_drift(connection: duckdb.DuckDBPyConnection, figures: Figures, night
         )
         SELECT CASE WHEN max(n) >= {MIN_NEW_RATINGS} AND max(m) >= {MIN_KNOWN_RATINGS} THEN round(sum((p - q) * ln(p / q)), 9) END
         FROM shares"""
-    figures.add("reviews", "rating_drift", "warn", _one(connection, drift), high=RATING_DRIFT)
+    figures.add("reviews", "rating_drift", "warn", _one(connection, drift), high=night.settings.max_rating_drift)
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> float | None:

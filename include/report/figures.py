@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from include.masking import shown_value
 from include.night import Night
 from include.publish import latest_release_before
 from include.sql import identifier, literal
+from ml.model_spec import ReportTable, known_models
 
 Rows = list[dict[str, Any]]
 
 GATES = ("raw", "features", "serving")
 CUSTOMERS_SHOWN = 5
 ACTS_SHOWN = 8
-QUOTED_CHARACTERS = 300
 
 
 class Figures:
@@ -120,45 +121,35 @@ class Figures:
         """
         return self._rows(query, files=files)
 
-    def alerts(self) -> Rows:
-        """Open alerts and those cleared tonight, the steepest fall first, each with the recent reviews that speak most against the product.
+    def sections(self) -> list[tuple[str, list[tuple[ReportTable, Rows]]]]:
+        """What each model says in the report, model by model: the tables it declares in its spec, with their rows.
 
         Texts come from the features, where personal data is masked and what cannot be seen is gone.
         """
-        if not self._has_table("serving", "sentiment_alerts"):
+        if not self._served_tonight():
             return []
-        return self._rows(
-            """
-            WITH alerts AS (
-                SELECT * FROM warehouse.serving.sentiment_alerts WHERE cleared_at IS NULL OR cleared_at >= $as_of::TIMESTAMP
-            ), said AS (
-                SELECT product_id, array_agg(left(text, $most) || if(length(text) > $most, ' …', '') ORDER BY score, review_id)[:3] AS texts
-                FROM read_parquet($reviews) JOIN warehouse.serving.review_sentiment AS sentiment USING (review_id, product_id)
-                WHERE score < 0 AND reviewed_at >= $as_of::TIMESTAMP - to_days($days) AND product_id IN (SELECT product_id FROM alerts)
-                GROUP BY product_id
-            )
-            SELECT alerts.*, title, recent_score, texts
-            FROM alerts LEFT JOIN read_parquet($products) AS product USING (product_id) LEFT JOIN said USING (product_id)
-                LEFT JOIN warehouse.serving.product_sentiment USING (product_id)
-            ORDER BY cleared_at NULLS FIRST, score_then - score_before, product_id, raised_at LIMIT 25
-            """,
-            products=str(self.night.features / "products.parquet"),
-            reviews=str(self.night.features / "reviews.parquet"),
-            as_of=self.night.as_of_sql,
-            days=self.night.settings.sentiment_recent_days,
-            most=QUOTED_CHARACTERS,
-        )
+        self._open_views()
+        return [
+            (spec.name, [(table, self._rows(table.sql, **self._asked(table.sql))) for table in spec.report])
+            for spec in known_models().values()
+            if spec.report
+        ]
 
-    def suspects(self) -> Rows:
-        """Suspect reviews by reason."""
-        if not self._has_table("serving", "suspect_reviews"):
-            return []
-        return self._rows(
-            """
-            SELECT reason, count(*) AS reviews, count(DISTINCT product_id) AS products FROM warehouse.serving.suspect_reviews
-            GROUP BY reason ORDER BY reason
-            """
-        )
+    def _open_views(self) -> None:
+        """Tonight's output tables and feature files, as `serving` and `features`."""
+        for schema in ("serving", "features"):
+            self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        for table in self._rows("SELECT table_name FROM duckdb_tables() WHERE database_name = 'warehouse' AND schema_name = 'serving'"):
+            name = identifier(table["table_name"])
+            self.connection.execute(f"CREATE OR REPLACE VIEW serving.{name} AS SELECT * FROM warehouse.serving.{name}")
+        for file in sorted(self.night.features.glob("*.parquet")):
+            view = f"CREATE OR REPLACE VIEW features.{identifier(file.stem)} AS SELECT * FROM read_parquet({literal(file)})"
+            self.connection.execute(view)
+
+    def _asked(self, sql: str) -> dict[str, Any]:
+        """The values of the parameters that a model's query names."""
+        known = self.night.settings.model_dump() | {"as_of": self.night.as_of.replace(tzinfo=None)}
+        return {name: known[name] for name in set(re.findall(r"\$([a-z_]+)", sql))}
 
     def movement(self) -> Rows:
         """How many customers kept which share of their list since the release before, in tenths."""
@@ -175,15 +166,6 @@ class Figures:
                 count(*) AS customers
             FROM today JOIN before USING (customer_id) GROUP BY tenths ORDER BY tenths
             """
-        )
-
-    def strategies(self) -> Rows:
-        """What the lists are made of."""
-        if not self._has_table("serving", "recommendations"):
-            return []
-        return self._rows(
-            "SELECT strategy, count(*) AS places, count(*) FILTER (rank = 1) AS first_places, count(DISTINCT product_id) AS products"
-            " FROM warehouse.serving.recommendations GROUP BY strategy ORDER BY places DESC, strategy"
         )
 
     def customers(self) -> Rows:
@@ -238,10 +220,13 @@ class Figures:
         """Whether the warehouse has the table, and it is tonight's: serving tables of an earlier night do not count."""
         if not self.has_warehouse:
             return False
-        if schema == "serving" and not any(step["step"] == "serve" and step["status"] == "done" for step in self.night.steps()):
+        if schema == "serving" and not self._served_tonight():
             return False
         query = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'warehouse' AND schema_name = $schema AND table_name = $table"
         return bool(self._rows(query, schema=schema, table=table))
+
+    def _served_tonight(self) -> bool:
+        return self.has_warehouse and any(step["step"] == "serve" and step["status"] == "done" for step in self.night.steps())
 
     def _rows(self, query: str, **parameters: Any) -> Rows:
         cursor = self.connection.execute(query, parameters)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from datetime import date
+from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
@@ -41,6 +44,9 @@ def write_report(night: Night) -> Path:
 def _page(night: Night, figures: Figures) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["count"] = lambda number: f"{number:,}" if number is not None else "–"
+    environment.filters["cell"] = _cell
+    environment.tests["number"] = lambda value: isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    environment.tests["texts"] = lambda value: isinstance(value, list)
     environment.filters["figure"] = lambda number: f"{number:.4f}" if number is not None else "–"
     steps = [step for step in night.steps() if step["step"] != "report"]
     notes = {step["step"]: step["notes"] for step in steps}
@@ -66,9 +72,20 @@ def _page(night: Night, figures: Figures) -> str:
         model_notes={step: note for step, note in notes.items() if step.startswith("learn_")},
         model_plots=[Markup(plots.model_over_nights(points)) for points in over_nights],  # noqa: S704 - our own SVG
         movement_plot=Markup(plots.movement(movement)) if movement else None,  # noqa: S704 - our own SVG
-        alerts=figures.alerts(),
-        suspects=figures.suspects(),
-        strategies=figures.strategies(),
+        sections=figures.sections(),
         customers=figures.customers(),
         totals=figures.totals(),
     )
+
+
+def _cell(value: Any) -> str:
+    """A value of a model's own table, for people."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value.strftime("%d %b %Y") if isinstance(value, date) else str(value)

@@ -8,14 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class RecommenderConfig(BaseModel):
-    """What the recommender may be told. The platform fills it from its own settings; the defaults are what was measured best."""
+    """What the recommender may be told. `spec.py` says which of it an installation may set; the defaults are what was measured best."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     list_length: int = Field(20, ge=1, le=200, description="Products in each customer's list.")
-    language: Literal["en", "zh"] = Field("en", description="Language of the reasons.")
-    exploration_share: float = Field(0, ge=0, le=0.5, description="Share of a list's places kept for new products, drawn by chance.")
-    new_product_days: int = Field(14, ge=0, le=3650, description="Days for which a product counts as new.")
+    language: Literal["en", "zh"] = Field("en", description="Language of the reasons in the lists: English or Chinese.")
+    exploration_share: float = Field(
+        0, ge=0, le=0.5, description="Share of a list's places kept for new products, drawn by chance; one place at least, unless it is 0."
+    )
+    new_product_days: int = Field(14, ge=0, le=3650, description="Days for which a product counts as new; one nobody knows always does.")
     similar_length: int = Field(10, ge=1, le=200, description="Products in each list of similar products.")
     similar_text_products: int = Field(
         20_000, ge=1, description="Products whose texts one product is compared with; a larger catalogue is searched category by category."
@@ -26,9 +28,14 @@ class RecommenderConfig(BaseModel):
         lt=1,
         description="Share of its score that each further product of a category in a list loses, at least; validation may prefer more.",
     )
-    category_lists: int = Field(3, ge=0, le=20, description="Categories a customer that get lists of their own.")
-    category_list_length: int = Field(5, ge=1, le=200, description="Products in each list of a category.")
-    score_chunk_rows: int = Field(4096, ge=1, description="Most customers in one block of scores; fewer where the catalogue is large.")
+    category_lists: int = Field(3, ge=0, le=20, description="Categories a customer that get lists of their own; 0 means none.")
+    category_list_length: int = Field(5, ge=1, le=200, description="Products in each list of a customer's category.")
+    score_chunk_rows: int = Field(
+        4096,
+        ge=1,
+        le=1_000_000,
+        description="Most customers scored at once, fewer where the catalogue is large; the last digits of scores depend on it.",
+    )
     score_chunk_mb: int = Field(128, ge=8, description="Most memory one block of scores may take, megabytes; each thread has one.")
     memory_gb: float = Field(2.0, ge=0.25, description="Memory DuckDB may use to read the snapshot before it spills to disk, gigabytes.")
     threads: int = Field(2, ge=1, le=256, description="Threads that reading, fitting and scoring may use.")

@@ -15,31 +15,43 @@ CANDIDATES: tuple[Candidate, ...] = ("linear", "encoder", "network", "blend")
 
 
 class SentimentConfig(BaseModel):
-    """What the sentiment model may be told. The platform fills it from its own settings; the other defaults are what was measured best."""
+    """What the sentiment model may be told. `spec.py` says which of it an installation may set; the defaults are what was measured best."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")
-    regime: Regime = Field("full", description="Which weights of the encoder are trained.")
+    regime: Regime = Field("full", description="Which weights of the encoder are trained: full, head, lora, adalora, prefix or adapters.")
     candidates: tuple[Candidate, ...] = Field(CANDIDATES, min_length=1, description="Among what the validation days choose.")
-    min_reviews: int = Field(200, ge=1, description="Labelled training reviews below which there is no model.")
-    max_train_reviews: int = Field(50_000, ge=1, description="Most reviews the encoder is trained on in one fit; more are sampled.")
+    min_reviews: int = Field(
+        200, ge=1, le=10_000_000, description="Rated reviews with text below which no sentiment is trained or published."
+    )
+    max_train_reviews: int = Field(
+        50_000, ge=1, le=10_000_000, description="Most reviews the encoder is trained on in a night; more are sampled."
+    )
     max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a review that are read.")
     seed: int = Field(20, ge=0, description="Seed of everything random: the head's start, dropout, order and samples of reviews.")
     threads: int = Field(2, ge=1, le=256, description="Threads that reading and scoring may use; training always has two.")
 
-    train_minutes: float = Field(10.0, gt=0, description="Minutes a night may train: a first fit and the one that goes on from it.")
-    tokens_per_second: float = Field(
-        1200.0, gt=0, description="Tokens that one core trains on in a second, from which minutes become reviews. No clock is asked."
+    train_minutes: float = Field(
+        10.0,
+        gt=0,
+        le=1440,
+        description="Minutes a night may train, the first fit and the refit, turned into tokens by the pace of two cores.",
     )
-    epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class in a first fit.")
+    tokens_per_second: float = Field(
+        1200.0, gt=0, description="Tokens one core trains on in a second. By it minutes become reviews, so that every machine trains alike."
+    )
+    epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class of reviews on a first night.")
     learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of a first fit.")
     continuation_epochs: int = Field(1, ge=1, le=20, description="Passes over new and rehearsed reviews when a model is continued.")
     continuation_learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate when a model is continued.")
     rehearsal_share: float = Field(1.0, ge=0, le=100, description="Old reviews rehearsed for each new one when a model is continued.")
     batch_size: int = Field(16, ge=1, description="Reviews in one step of training.")
     rescored_reviews: int = Field(
-        20_000, ge=0, description="Reviews with an earlier model's score that a night scores anew; new and changed ones are always scored."
+        20_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Reviews with an earlier model's score that a night scores anew, whole products in turn; new ones are always scored.",
     )
     score_chunk_rows: int = Field(20_000, ge=1, description="Reviews held in memory at once when scoring.")
 

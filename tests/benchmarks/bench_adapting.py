@@ -27,7 +27,6 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from transformers import get_linear_schedule_with_warmup
 
-from include.learn.models import sentiment_config
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST
 from ml.text.calibration import macro_f1
@@ -151,7 +150,7 @@ def main() -> int:
         except UnreadableReviews as error:
             sys.stderr.write(f"{error}\n")
             return 2
-        for line in lines(Path(whole), Path(scratch), sentiment_config(load_settings()), given.epochs):
+        for line in lines(Path(whole), Path(scratch), load_settings().of_model("sentiment"), given.epochs):
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
     return 0

@@ -23,10 +23,10 @@ from typing import Any
 import duckdb
 from mlflow import MlflowClient
 
-from include.learn.models import MODELS
 from include.night import Night, parse_as_of
 from include.retention import prune
 from include.settings import load_settings
+from ml.model_spec import known_models
 from tests.benchmarks.bench_kills import SMALL_SHOP
 from tests.whole_night import run
 
@@ -69,7 +69,7 @@ def simulate(last: Night, template: Path) -> Night:
     client = MlflowClient(f"sqlite:///{night.home / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(night.shop)
     assert experiment is not None
-    for model in MODELS:
+    for model in known_models():
         made = client.create_run(experiment.experiment_id, run_name=f"{model} {night.key}", tags={"model": model, "night": night.key})
         for number in range(30):
             client.log_metric(made.info.run_id, f"figure {number}", number)

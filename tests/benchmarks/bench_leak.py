@@ -21,7 +21,6 @@ from pathlib import Path
 from unittest.mock import patch
 
 from include.learn.compare import paired_difference
-from include.learn.models import recommender_config
 from include.night import Night, parse_as_of
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST
@@ -47,8 +46,8 @@ def lines(shop: str, home: Path) -> Iterator[dict[str, object]]:
     of = NIGHTS[shop]
     settings = load_settings(home=home, shop=shop, source=of.get("source"), data=SHOP_DATA / of["data"] if "data" in of else None)
     night = Night.open(settings, parse_as_of(of["as_of"]))
-    run(night, ("land", "collect", "transform", "learn_sentiment", "aggregate_sentiment"))
-    config, first = recommender_config(settings), None
+    run(night, ("land", "collect", "transform", "learn_sentiment", "after_sentiment"))
+    config, first = settings.of_model("recommender"), None
     for facts, told in (("as of the moment", nullcontext()), ("of the night", leaking())):
         with told:
             model = Recommender(config)

@@ -28,7 +28,6 @@ import duckdb
 import numpy as np
 
 from include.learn.compare import paired_difference
-from include.learn.models import recommender_config
 from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
 from ml.nightly_model import EVERYTHING
@@ -49,13 +48,13 @@ def lines(shop: str, scratch: Path) -> list[dict[str, Any]]:
     settings = load_settings(home=scratch, shop=shop, source=of.get("source"), data=SHOP_DATA / of["data"] if "data" in of else None)
     later = Night.open(settings, parse_as_of(of["as_of"]))
     run(later, ("land", "collect", "transform"))
-    exam = Snapshot(later.features, recommender_config(settings)).exam("test")
+    exam = Snapshot(later.features, settings.of_model("recommender")).exam("test")
     night = Night.open(settings, exam.starts_at.replace(tzinfo=UTC))
-    run(night, ("land", "collect", "transform", "learn_sentiment", "aggregate_sentiment"))
+    run(night, ("land", "collect", "transform", "learn_sentiment", "after_sentiment"))
     wanted = Wanted(later.features / "labels.parquet", night.features)
     cache, blind = scratch / "cache", scratch / "blind"
     shutil.copytree(night.features, blind, copy_function=os.link, ignore=shutil.ignore_patterns(*SENTIMENT))
-    config = recommender_config(settings)
+    config = settings.of_model("recommender")
     models = {"without reviews": Recommender(config), "with reviews": Recommender(config)}
     rows, first = [], None
     for (name, model), features in zip(models.items(), (blind, night.features), strict=True):
@@ -66,7 +65,7 @@ def lines(shop: str, scratch: Path) -> list[dict[str, Any]]:
     for share in KEPT_OUT:
         least = wanted.least_sentiment(share, settings.least_sentiment_reviews)
         night = Night.open(with_least(settings, least), night.as_of)
-        run(night, ("aggregate_sentiment",))
+        run(night, ("after_sentiment",))
         scores, row = wanted.judge(models["with reviews"], night.features, cache)
         rows.append({"lists": f"least_sentiment={least:.3f}"} | row | compared(scores, first, config.seed))
     return [{"shop": shop, "customers": len(wanted.customers)} | row for row in rows]

@@ -16,8 +16,6 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from include.publish.publish import SORTED_BY
-
 LIST_LENGTH, LOOKUPS, SEED = 20, 1_000, 20
 
 PRODUCT = "'P' || lpad((hash(c, {seed}) % 50000)::VARCHAR, 6, '0')"
@@ -27,7 +25,7 @@ LISTS = f"""
         ['collaborative', 'content', 'popular'][1 + (hash(r, c) % 3)::INTEGER] AS strategy,
         'Because you bought product ' || hash(c, r, 1) % 50000 AS reason, {PRODUCT.format(seed="r, 1")} AS because_product_id,
         '20260301T020000-0123abcd' AS release_id
-    FROM range($customers) AS customers(c), range(1, {LIST_LENGTH} + 1) AS places(r) ORDER BY {SORTED_BY["recommendations"]}"""
+    FROM range($customers) AS customers(c), range(1, {LIST_LENGTH} + 1) AS places(r) ORDER BY customer_id, rank"""
 
 
 def make_release(path: Path, customers: int) -> None:

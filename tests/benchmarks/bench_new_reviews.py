@@ -23,7 +23,6 @@ from typing import Any
 
 import duckdb
 
-from include.learn.models import sentiment_config
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST
 from ml.text.sentiment import SentimentModel
@@ -102,7 +101,7 @@ def main() -> int:
         except UnreadableReviews as error:
             sys.stderr.write(f"{error}\n")
             return 2
-        model = SentimentModel(sentiment_config(load_settings()))
+        model = SentimentModel(load_settings().of_model("sentiment"))
         model.fit(snapshot, BEFORE_TEST, snapshot)
         for line in shops(model, snapshot, scratch, given.shop):
             sys.stdout.write(json.dumps(line) + "\n")

@@ -44,7 +44,6 @@ SECOND_DAYS: dict[str, dict[str, str]] = {
 # Learning is not counted there, so it is kept short: no sentiment, and popularity alone, as if a search had found nothing better.
 WITHOUT_SENTIMENT = {"NIGHTSHELF_SENTIMENT_MIN_REVIEWS": "10000000"}
 POPULARITY_ALONE = [{"night": "", "settings": {"min_validation_customers": 1_000_000}}]
-LEARNING = ("learn_sentiment", "learn_aspects", "learn_recommender")
 
 
 def run_night(home: Path, night: dict[str, str], shop: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -91,7 +90,9 @@ def figures(home: Path, ran: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(ran["seconds"]),
         "peak_mb": round(ran["peak_mb"]),
         "orchestration_share": round(1 - in_steps / ran["seconds"], 3),
-        "seconds_outside_learning": round(ran["seconds"] - sum(step["seconds"] for step in ran["steps"] if step["step"] in LEARNING), 1),
+        "seconds_outside_learning": round(
+            ran["seconds"] - sum(step["seconds"] for step in ran["steps"] if step["step"].startswith("learn_")), 1
+        ),
     }
     with duckdb.connect(str(ran["shop"] / "warehouse.duckdb"), read_only=True) as warehouse:
         columns = ("rows_read", "rows_loaded", "rows_duplicate", "rows_quarantined")

@@ -23,7 +23,6 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.learn.models import sentiment_config
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST
 from ml.text.calibration import macro_f1
@@ -101,7 +100,7 @@ def main() -> int:
         except UnreadableReviews as error:
             sys.stderr.write(f"{error}\n")
             return 2
-        for line in lines(Path(whole), Path(scratch), sentiment_config(load_settings()), given.unrated, given.sure):
+        for line in lines(Path(whole), Path(scratch), load_settings().of_model("sentiment"), given.unrated, given.sure):
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
     return 0

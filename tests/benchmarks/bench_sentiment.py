@@ -31,7 +31,6 @@ import numpy as np
 import torch
 
 from include.learn.compare import RESAMPLES, paired_difference
-from include.learn.models import sentiment_config
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST
 from ml.text.baseline import tfidf_logits
@@ -57,7 +56,7 @@ def main() -> int:
     parser.add_argument("--regimes", action="store_true", help="compare the tuning regimes on a sample, and nothing else")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    config = sentiment_config(load_settings())
+    config = load_settings().of_model("sentiment")
     if given.minutes:
         config = config.model_copy(update={"train_minutes": given.minutes})
     with tempfile.TemporaryDirectory() as folder:

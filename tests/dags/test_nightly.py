@@ -19,12 +19,12 @@ from airflow.sdk.exceptions import ParamValidationError
 from include.airflow_local import environment
 from include.errors import GateRefused, MayPass
 from include.settings import CHECKOUT
+from ml.model_spec import known_models
 from tests.conftest import TINY_SHOP
 from tests.processes import running, wait_until
 
 TASKS = [
-    "open_night", "land", "collect", "check_raw", "transform", "check_features", "learn_sentiment", "aggregate_sentiment",
-    "learn_aspects",
+    "open_night", "land", "collect", "check_raw", "transform", "check_features", "learn_aspects", "learn_sentiment", "after_sentiment",
     "learn_recommender", "serve", "check_serving", "publish", "prune", "report", "end_night",
 ]  # fmt: skip
 
@@ -116,7 +116,9 @@ def test_file_parses_fast_and_imports_nothing_heavy(home: Path) -> None:
     assert not {"torch", "transformers", "duckdb", "dbt", "great_expectations", "mlflow", "pandas", "sklearn"} & set(parsed["modules"])
     assert list(parsed["pools"]) == TASKS
     in_pool = {task for task, pool in parsed["pools"].items() if pool == "warehouse"}
-    assert in_pool == set(TASKS) - {"open_night", "land", "learn_sentiment", "learn_aspects", "learn_recommender", "end_night"}
+    learned = {task for task, pool in parsed["pools"].items() if pool == "learning"}
+    assert learned == {f"learn_{name}" for name in known_models()}
+    assert in_pool == set(TASKS) - {"open_night", "land", *learned, "end_night"}
     assert all(parsed["limits"])
 
 

@@ -24,7 +24,7 @@ from include.learn.tuned import found_before, keep_found, tuned_file, with_found
 from include.night import Night, parse_as_of
 from include.settings import CHECKOUT, load_settings
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.tuning import SEARCHED
+from ml.recommend.spec import SPECS
 from tests.conftest import QUICK_SENTIMENT, TINY_SHOP
 from tests.processes import running, wait_until
 
@@ -56,8 +56,8 @@ def test_a_search_that_was_killed_goes_on(night: Night, tmp_path: Path) -> None:
     assert len(ended) == 4 and {trial.state.name for trial in study.trials} <= {"COMPLETE", "PRUNED", "FAIL"}
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == before, "what had ended is not run again"
     config = RecommenderConfig()
-    assert study.trials[0].params == {name: getattr(config, name) for name in SEARCHED}, "the settings in force come first"
-    assert all(found.low <= trial.params[name] <= found.high for trial in ended for name, found in SEARCHED.items())
+    assert study.trials[0].params == {name: getattr(config, name) for name in SPECS[0].search}, "the settings in force come first"
+    assert all(found.low <= trial.params[name] <= found.high for trial in ended for name, found in SPECS[0].search.items())
     assert not list(folder.glob(".rehearsal-*"))
 
     from mlflow import MlflowClient
@@ -65,7 +65,7 @@ def test_a_search_that_was_killed_goes_on(night: Night, tmp_path: Path) -> None:
     client = MlflowClient(f"sqlite:///{night.home / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(night.shop)
     (run,) = client.search_runs([experiment.experiment_id], "tags.search LIKE '%better'")
-    assert set(run.data.params) == set(SEARCHED)
+    assert set(run.data.params) == set(SPECS[0].search)
     assert (run.data.tags["search"] == "better") == tuned_file(night, "recommender").exists()
 
 

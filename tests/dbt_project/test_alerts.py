@@ -47,6 +47,7 @@ def build(night: Night, reviews: pa.Table) -> list[Row]:
     night.features.mkdir(parents=True, exist_ok=True)
     night.predictions.mkdir(parents=True, exist_ok=True)
     (night.folder / "collected.json").write_text('{"inputs_digest": ""}')
+    mark_ended(night, "sentiment")
     with duckdb.connect() as con:
         con.register("made", reviews)
         ids = "'r' || row_number() OVER () AS review_id"

@@ -13,10 +13,12 @@ import pytest
 
 from include.collect import collect
 from include.night import Night, parse_as_of
+from include.predictions import mark_ended
 from include.release_id import code_version, lineage_told, release_id
 from include.settings import load_settings
 from include.sources import land
 from include.transform import TransformFailed, build, run_dbt
+from ml.model_spec import known_models
 from tests.conftest import TINY_SHOP
 
 Rows = dict[str, list[tuple]]
@@ -80,6 +82,8 @@ def write_predictions(night: Night) -> None:
         folder.mkdir(parents=True)
     for name, query in PREDICTIONS.items():
         duckdb.execute(f"COPY ({query.format(features=night.features)}) TO '{night.predictions}/{name}.parquet'")
+    for model in known_models():
+        mark_ended(night, model, absent="there is none" if model == "aspects" else None)
     for gate in ("raw", "features", "serving"):
         duckdb.execute(f"COPY ({GATE.format(gate=gate)}) TO '{quality}/{gate}.parquet'")
 

@@ -1,5 +1,5 @@
 with predicted as (
-    {{ read_predictions('metrics_*', {
+    {{ read_parquet_if_any([of_night('predictions_dir') ~ '/metrics_*.parquet'], {
         'model': 'varchar',
         'role': 'varchar',
         'metric': 'varchar',

@@ -1,5 +1,5 @@
 with source as (
-    {{ read_predictions('product_aspects', {
+    {{ read_predictions('aspects', 'product_aspects', {
         'product_id': 'varchar',
         'aspect': 'varchar',
         'mentions': 'bigint',

@@ -1,5 +1,5 @@
 with predicted as (
-    {{ read_predictions('recommendations', {
+    {{ read_predictions('recommender', 'recommendations', {
         'customer_id': 'varchar',
         'rank': 'integer',
         'product_id': 'varchar',

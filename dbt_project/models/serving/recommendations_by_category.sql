@@ -1,5 +1,5 @@
 with predicted as (
-    {{ read_predictions('recommendations_by_category', {
+    {{ read_predictions('recommender', 'recommendations_by_category', {
         'customer_id': 'varchar',
         'category': 'varchar',
         'rank': 'integer',

@@ -1,5 +1,5 @@
 with predicted as (
-    {{ read_predictions('recommendations_default', {
+    {{ read_predictions('recommender', 'recommendations_default', {
         'segment': 'varchar',
         'rank': 'integer',
         'product_id': 'varchar',

@@ -25,7 +25,8 @@ released as (
         cast(refused.quarantined_rows as bigint) as quarantined_rows,
         'built' as status,
         {{ quote(var('shop')) }} as shop,
-        nullif('{{ of_night("lineage") }}', '') as lineage
+        nullif('{{ of_night("lineage") }}', '') as lineage,
+        nullif({{ quote(of_night('absent_models')) }}, '') as absent_models
     from refused
 )
 

@@ -1,5 +1,5 @@
 with predicted as (
-    {{ read_predictions('similar_products', {
+    {{ read_predictions('recommender', 'similar_products', {
         'product_id': 'varchar',
         'rank': 'integer',
         'similar_product_id': 'varchar',

@@ -19,10 +19,10 @@ from include.learn import learn
 from include.learn.compare import Verdict, expected_difference, judge_fresh, paired_difference, relative_difference
 from include.learn.judged import judged_before, keep_judged, pooled
 from include.learn.learn import earlier_predictions
-from include.learn.models import MODELS, ModelLine
 from include.learn.shelf import kept_versions, standing_before
 from include.night import Night
 from include.release_id import LINEAGE
+from ml.model_spec import ModelSpec, known_models
 from ml.nightly_model import Evaluation, Metric, NightlyModel, Split
 from ml.text.sentiment import SentimentModel
 
@@ -238,7 +238,8 @@ def test_where_nobody_can_be_judged_there_is_no_figure_and_the_champion_stays(
     class NoConfig(BaseModel):
         pass
 
-    monkeypatch.setitem(MODELS, "unjudged", ModelLine(Unjudged, lambda settings: NoConfig(), writes=()))
+    spec = ModelSpec("unjudged", "Learn nothing.", f"{__name__}:{Unjudged.__name__}", NoConfig, reads=(), writes=())
+    monkeypatch.setitem(known_models(), "unjudged", spec)
     first = night_with_reviews("2026-03-01")
     learn(first, "unjudged")
     assert [(row["metric"], row["value"]) for row in predictions(first)["metrics_unjudged.parquet"]] == [("judged", 0.0)]

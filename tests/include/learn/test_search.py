@@ -17,8 +17,8 @@ from optuna.storages.journal import JournalFileBackend
 
 from include.errors import NightError
 from include.learn.search import STUDY, alone, complete, ended, is_seen, judged, scores_of, search
+from ml.model_spec import Range
 from ml.nightly_model import Evaluation, Metric
-from ml.recommend.tuning import Range
 
 RANGES = {"fade": Range(0.5, 1.0), "ridge": Range(1, 100, log=True), "rate": Range(0.1, 0.7)}
 IN_FORCE = {"fade": 0.9, "ridge": 30.0, "rate": 0.5}

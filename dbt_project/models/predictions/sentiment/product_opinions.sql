@@ -1,4 +1,4 @@
-{{ config(tags=['sentiment']) }}
+{{ config(materialized='table') }}
 
 -- Copies are no independent voices: they weigh less, and no test of chance counts them. A burst does count there: it may be news.
 with copies as (

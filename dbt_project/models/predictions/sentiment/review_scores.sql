@@ -1,4 +1,4 @@
-{{ config(tags=['sentiment']) }}
+{{ config(materialized='parquet') }}
 
 -- Of what no product is named the shop's mean knows; reviews of any variant are about the product.
 with scored as (

@@ -1,7 +1,5 @@
-{{ config(tags=['sentiment']) }}
-
 with source as (
-    {{ read_predictions('review_sentiment', {
+    {{ read_predictions('sentiment', 'review_sentiment', {
         'review_id': 'varchar',
         'product_id': 'varchar',
         'sentiment': 'varchar',

@@ -1,7 +1,5 @@
-{{ config(tags=['sentiment']) }}
-
 with source as (
-    {{ read_predictions('ticket_sentiment', {
+    {{ read_predictions('sentiment', 'ticket_sentiment', {
         'ticket_id': 'varchar',
         'product_id': 'varchar',
         'sentiment': 'varchar',

@@ -1,4 +1,4 @@
-{{ config(alias='sentiment_alerts', tags=['sentiment']) }}
+{{ config(alias='sentiment_alerts', materialized='parquet') }}
 
 -- What the shop's night before left; a night that is run again, or for a past moment, finds the same.
 with before as (

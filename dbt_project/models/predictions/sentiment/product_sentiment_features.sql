@@ -1,4 +1,4 @@
-{{ config(alias='product_sentiment', tags=['sentiment']) }}
+{{ config(alias='product_sentiment', materialized='parquet') }}
 
 with open_alerts as (
     select product_id from {{ ref('alert_history') }}

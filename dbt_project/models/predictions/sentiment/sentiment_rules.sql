@@ -1,4 +1,4 @@
-{{ config(tags=['sentiment']) }}
+{{ config(materialized='parquet') }}
 
 -- Reviews of any variant are about the product.
 with judged as (
