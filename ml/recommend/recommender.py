@@ -18,24 +18,24 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, Metric, NightlyModel, Split
-from ml.recommend.blend import Choice
-from ml.recommend.candidates import Candidate
-from ml.recommend.choosing import decide, popularity_alone
+from ml.recommend.candidates.content import Content
+from ml.recommend.candidates.contract import Candidate
+from ml.recommend.candidates.fitting import CANDIDATES, fit_candidates
+from ml.recommend.candidates.item_knn import ItemKnn
+from ml.recommend.candidates.popularity import Popularity
+from ml.recommend.candidates.sequence import SequenceModel
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.content import Content
-from ml.recommend.facts import Facts
-from ml.recommend.fitting import CANDIDATES, fit_candidates
-from ml.recommend.item_knn import ItemKnn
-from ml.recommend.judge import DECIDING, judge
-from ml.recommend.lists import write_lists
-from ml.recommend.popularity import Popularity
-from ml.recommend.ranker import Ranker, Rows
-from ml.recommend.rehearsal import known_before, rows_before
-from ml.recommend.scoring import Scorer, scorer_by
-from ml.recommend.sequence import SequenceModel
-from ml.recommend.shop_arrays import Exam
-from ml.recommend.similar import write_similar
-from ml.recommend.snapshot import Snapshot
+from ml.recommend.data.product_statistics import Facts
+from ml.recommend.data.shop_arrays import Exam
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation.evaluate import DECIDING, judge
+from ml.recommend.lists.nightly_lists import write_lists
+from ml.recommend.lists.similar import write_similar
+from ml.recommend.ranking.blend import Choice
+from ml.recommend.ranking.ranker import Ranker, Rows
+from ml.recommend.ranking.scoring import Scorer, scorer_by
+from ml.recommend.selection.backtest import known_before, rows_before
+from ml.recommend.selection.validation import decide, popularity_alone
 
 # kept whatever their weight: popularity fills lists up, the other two find similar products
 ALWAYS = (Popularity.name, ItemKnn.name, Content.name)

@@ -16,10 +16,10 @@ from implicit.nearest_neighbours import CosineRecommender
 
 from ml.nightly_model import Split
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.judge import judge
-from ml.recommend.scoring import Scorer
-from ml.recommend.shop_arrays import History
-from ml.recommend.snapshot import Snapshot
+from ml.recommend.data.shop_arrays import History
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation.evaluate import judge
+from ml.recommend.ranking.scoring import Scorer
 
 NEIGHBOURS = 100
 ALS: dict[str, Any] = {"factors": 64, "regularization": 0.05, "iterations": 15}

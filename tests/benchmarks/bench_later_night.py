@@ -27,10 +27,10 @@ import duckdb
 import numpy as np
 
 from include.learn.compare import relative_difference
-from ml.recommend.candidates import Training
+from ml.recommend.candidates.contract import Training
+from ml.recommend.candidates.sequence import SequenceModel
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.sequence import SequenceModel
-from ml.recommend.snapshot import Snapshot
+from ml.recommend.data.snapshot import Snapshot
 from tests.benchmarks.bench_sequences import write_snapshot
 
 END, DAY = datetime(2026, 1, 1), timedelta(days=1)

@@ -25,8 +25,8 @@ from include.learn.models import recommender_config
 from include.night import Night, parse_as_of
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 from tests.benchmarks.bench_nights import NIGHTS
 from tests.conftest import SHOP_DATA
 from tests.whole_night import run

@@ -32,10 +32,10 @@ from include.learn.models import recommender_config
 from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
 from ml.nightly_model import EVERYTHING
-from ml.recommend.judge import K
-from ml.recommend.metrics import ndcg
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation.evaluate import K
+from ml.recommend.evaluation.metrics import ndcg
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 from tests.benchmarks.bench_nights import NIGHTS
 from tests.conftest import SHOP_DATA
 from tests.whole_night import run

@@ -21,8 +21,8 @@ import numpy as np
 from include.learn.compare import paired_difference
 from ml.nightly_model import BEFORE_TEST
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 from tests.benchmarks.bench_nights import NIGHTS
 from tests.benchmarks.bench_recommend import snapshot
 

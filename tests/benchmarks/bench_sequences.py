@@ -37,15 +37,15 @@ import numpy as np
 import pyarrow as pa
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation
-from ml.recommend.candidates import Training
+from ml.recommend.candidates.contract import Training
+from ml.recommend.candidates.popularity import Popularity
+from ml.recommend.candidates.sequence import SequenceModel
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.judge import judge
-from ml.recommend.popularity import Popularity
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation.evaluate import judge
+from ml.recommend.ranking.scoring import Scorer
 from ml.recommend.recommender import Recommender
-from ml.recommend.rehearsal import known_before
-from ml.recommend.scoring import Scorer
-from ml.recommend.sequence import SequenceModel
-from ml.recommend.snapshot import Snapshot
+from ml.recommend.selection.backtest import known_before
 
 END = "timestamp '2026-01-01'"
 NAMES = ("recall@10", "ndcg@10")

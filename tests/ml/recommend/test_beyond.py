@@ -8,30 +8,32 @@ from test_recommender import by_customer, fitted, predicted
 from tiny_snapshots import DAY, START, TEST, VALIDATION, two_tastes, write_snapshot
 
 from ml.nightly_model import BEFORE_TEST
-from ml.recommend import beyond
-from ml.recommend.diversity import diversify
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation import beyond_accuracy
+from ml.recommend.lists.diversity import diversify
+from ml.recommend.ranking.scoring import Scorer
 from ml.recommend.recommender import Recommender
-from ml.recommend.scoring import Scorer
-from ml.recommend.snapshot import Snapshot
-from ml.recommend.variety import best_variety
+from ml.recommend.selection.variety import best_variety
 
 
 def test_variety_of_a_list():
     groups = np.array([[0, 0, 1], [2, 2, 2], [0, -1, -1], [0, 0, -2], [0, -2, -2]])
-    np.testing.assert_allclose(beyond.diversity(groups), [2 / 3, 0, 1, 0, np.nan])
+    np.testing.assert_allclose(beyond_accuracy.diversity(groups), [2 / 3, 0, 1, 0, np.nan])
 
 
 def test_calibration_is_zero_where_the_list_is_like_the_customer():
     shares = np.array([[0.5, 0.5], [0.5, 0.5], [1, 0], [0, 0]], np.float32)
-    found = beyond.miscalibration(shares, np.array([[0, 1, -2], [0, 0, -1], [1, 1, 1], [0, 1, 1]]))
+    found = beyond_accuracy.miscalibration(shares, np.array([[0, 1, -2], [0, 0, -1], [1, 1, 1], [0, 1, 1]]))
     lacking = 0.5 * np.log(0.5 / (0.99 + 0.005)) + 0.5 * np.log(0.5 / 0.005)
     np.testing.assert_allclose(found, [0, lacking, np.log(1 / 0.01), np.nan], rtol=1e-5, atol=1e-7)
 
 
 def test_percentiles_count_ties_by_half():
     popularity = np.array([0, 0, 5, 9, 7], np.float32)
-    np.testing.assert_allclose(beyond.percentiles(popularity, np.array([True, True, True, True, False])), [0.25, 0.25, 0.625, 0.875, 0.75])
-    np.testing.assert_allclose(beyond.mean_of_shown(popularity, np.array([[2, 3, -1], [-1, -1, -1]])), [7, np.nan])
+    np.testing.assert_allclose(
+        beyond_accuracy.percentiles(popularity, np.array([True, True, True, True, False])), [0.25, 0.25, 0.625, 0.875, 0.75]
+    )
+    np.testing.assert_allclose(beyond_accuracy.mean_of_shown(popularity, np.array([[2, 3, -1], [-1, -1, -1]])), [7, np.nan])
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.9])

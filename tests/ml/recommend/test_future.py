@@ -12,8 +12,8 @@ import pytest
 from include.night import Night
 from ml.nightly_model import BEFORE_TEST, Split
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 
 # Files whose rows are what they were at their time. Of every file that is named nowhere here nothing is left.
 DATED = {"interactions": "occurred_at", "review_scores": "reviewed_at"}

@@ -8,17 +8,17 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from ml.recommend import metrics
-from ml.recommend.als import solve
-from ml.recommend.blend import Pool, search, unit
-from ml.recommend.candidates import Training
+from ml.recommend.candidates.als import solve
+from ml.recommend.candidates.contract import Training
+from ml.recommend.candidates.ease import Ease
+from ml.recommend.candidates.item_knn import ItemKnn
+from ml.recommend.candidates.item_weights import strongest_per_row
+from ml.recommend.candidates.transitions import Transitions
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.ease import Ease
-from ml.recommend.item_knn import ItemKnn
-from ml.recommend.item_weights import strongest_per_row
-from ml.recommend.shop_arrays import Catalogue, History
-from ml.recommend.topk import top_k
-from ml.recommend.transitions import Transitions
+from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.evaluation import metrics
+from ml.recommend.ranking.blend import Pool, search, unit
+from ml.recommend.ranking.topk import top_k
 
 
 def history(wanted: np.ndarray) -> History:

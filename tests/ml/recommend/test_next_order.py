@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from tiny_snapshots import DAY, END, START, Event, write_snapshot
 
-from ml.recommend.blend import Pool, search, unit
-from ml.recommend.candidates import Training
+from ml.recommend.candidates.contract import Training
+from ml.recommend.candidates.fitting import fit_candidates
+from ml.recommend.candidates.follow import Follow
+from ml.recommend.candidates.sequence import SequenceModel
+from ml.recommend.candidates.taste import Taste
+from ml.recommend.candidates.transitions import Transitions
+from ml.recommend.candidates.user_knn import UserKnn
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.fitting import fit_candidates
-from ml.recommend.follow import Follow
-from ml.recommend.ranker import pool_of
-from ml.recommend.sequence import SequenceModel
-from ml.recommend.shop_arrays import History
-from ml.recommend.snapshot import HABIT_FADE, Snapshot
-from ml.recommend.taste import Taste
-from ml.recommend.transitions import Transitions
-from ml.recommend.user_knn import UserKnn
+from ml.recommend.data.shop_arrays import History
+from ml.recommend.data.snapshot import HABIT_FADE, Snapshot
+from ml.recommend.ranking.blend import Pool, search, unit
+from ml.recommend.ranking.ranker import pool_of
 
 
 def read(folder: Path, config: RecommenderConfig) -> tuple[Snapshot, History]:

@@ -12,10 +12,10 @@ import pytest
 from tiny_snapshots import DAY, START, TEST, two_tastes, write_snapshot
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
+from ml.recommend.candidates.fitting import fit_candidates
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.fitting import fit_candidates
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 
 
 def fitted(features: Path, cache: Path, config: RecommenderConfig) -> Recommender:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from tiny_snapshots import two_tastes, write_snapshot
 
-from ml.recommend.als import Als
-from ml.recommend.content import Content
-from ml.recommend.fitting import CANDIDATES, fit_candidates
-from ml.recommend.sequence import SequenceModel
-from ml.recommend.snapshot import Snapshot
+from ml.recommend.candidates.als import Als
+from ml.recommend.candidates.content import Content
+from ml.recommend.candidates.fitting import CANDIDATES, fit_candidates
+from ml.recommend.candidates.sequence import SequenceModel
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.threads import AHEAD, side_by_side
 
 

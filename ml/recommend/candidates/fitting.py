@@ -1,0 +1,75 @@
+"""Which candidates there are, and fitting those that suit a shop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from ml.recommend.candidates.als import Als
+from ml.recommend.candidates.content import Content
+from ml.recommend.candidates.contract import Candidate, Training
+from ml.recommend.candidates.ease import Ease
+from ml.recommend.candidates.follow import Follow
+from ml.recommend.candidates.interest import Interest
+from ml.recommend.candidates.item_knn import ItemKnn
+from ml.recommend.candidates.popularity import CategoryPopularity, Popularity
+from ml.recommend.candidates.repeat import Repeat
+from ml.recommend.candidates.sequence import SequenceModel
+from ml.recommend.candidates.taste import Taste
+from ml.recommend.candidates.transitions import Transitions
+from ml.recommend.candidates.user_knn import UserKnn
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.data.shop_arrays import History
+from ml.recommend.data.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+CANDIDATES: tuple[type[Candidate], ...] = (
+    Popularity,
+    CategoryPopularity,
+    Taste,
+    ItemKnn,
+    UserKnn,
+    Ease,
+    Transitions,
+    SequenceModel,
+    Als,
+    Content,
+    Repeat,
+    Follow,
+    Interest,
+)
+# slow to fit, and where habits prevail the order is as good without: see docs/recommendations.md
+SLOW = (Transitions.name, SequenceModel.name)
+
+
+def fit_candidates(
+    snapshot: Snapshot,
+    cache: Path,
+    before: datetime | None,
+    half_life_days: float,
+    config: RecommenderConfig,
+    names: Collection[str] | None = None,
+    earlier: Sequence[Candidate] = (),
+) -> list[Candidate]:
+    """The candidates that this shop's data suits, fitted on the rows before a moment; only those named, where names are given.
+    They may go on from those `earlier` ones which know no later rows."""
+    history = snapshot.history(snapshot.active(before), before)
+    popularity = snapshot.popularity(half_life_days, before)["all"]
+    training = Training(snapshot.catalogue, history, popularity, cache, earlier)
+    left_out = SLOW if habitual(history) > config.habitual else ()
+    fitted: list[Candidate] = []
+    for kind in CANDIDATES:
+        candidate = kind(config)
+        if (names is None or kind.name in names) and kind.name not in left_out and candidate.suits(snapshot.catalogue, history):
+            candidate.fit(training)
+            fitted.append(candidate)
+            log.info("%s: fitted on %d customers, %d pairs", kind.name, history.customers, len(history.product))
+    return fitted
+
+
+def habitual(history: History) -> float:
+    """Which share of what was bought the customers had bought before, counting a product once a day."""
+    return float((history.target_days - 1).clip(min=0).sum() / max(1, int(history.target_days.sum())))

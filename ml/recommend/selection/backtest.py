@@ -1,0 +1,142 @@
+"""Exams that choices are made on: customers asked with what was known before, and what the candidates had to offer them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from ml.recommend.candidates.contract import Candidate
+from ml.recommend.config import RecommenderConfig
+from ml.recommend.data.product_statistics import Facts
+from ml.recommend.data.shop_arrays import Catalogue, Customers, Exam, History
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation.evaluate import K
+from ml.recommend.ranking.blend import Pool, scaled
+from ml.recommend.ranking.features import feature_table
+from ml.recommend.ranking.ranker import Rows, pool_of, telling
+from ml.recommend.ranking.scoring import Scorer, by_popularity, within
+from ml.recommend.threads import Result
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Customers begin to end of an exam: their histories, (n, P) what may be shown and what was wanted, and c times (n, P) unit scores
+    with (n,) what is 1 in them."""
+
+    begin: int
+    end: int
+    asked: History
+    allowed: np.ndarray
+    wanted: np.ndarray
+    scores: Sequence[np.ndarray]
+    best: Sequence[np.ndarray]
+
+    def pool(self, discontent: np.ndarray) -> Pool:
+        return Pool.of(self.scores, self.allowed, self.wanted, discontent, K)
+
+
+def _by_block(
+    snapshot: Snapshot,
+    exam: Exam,
+    customers: Customers,
+    candidates: Sequence[Candidate],
+    config: RecommenderConfig,
+    work: Callable[[_Block], Result],
+) -> Iterator[Result]:
+    history = snapshot.history(customers, exam.starts_at)
+    owned, answers = snapshot.owned(customers, exam.starts_at), snapshot.labels(customers, exam)
+    known = known_before(snapshot, exam)
+    scorer = Scorer(candidates, np.ones(len(candidates)), np.ones(len(known)), np.zeros(len(known)), known, config)
+
+    def of_block(begin: int, end: int) -> Result:
+        asked = history.rows(begin, end)
+        allowed = np.tile(known, (end - begin, 1))
+        allowed[within(owned, begin, end)] = False
+        wanted = np.zeros_like(allowed)
+        wanted[within(answers, begin, end)] = True
+        scores, best = zip(*(scaled(candidate.score(asked)) for candidate in candidates), strict=True)
+        return work(_Block(begin, end, asked, allowed, wanted, scores, best))
+
+    return scorer.by_block(len(customers), of_block)
+
+
+def pool_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Pool:
+    """What the blend of some candidates is chosen on; see `rehearse`."""
+    customers, discontent = snapshot.examined(exam, config.max_validation_customers), snapshot.discontent(exam.starts_at)
+    return Pool.joined(list(_by_block(snapshot, exam, customers, candidates, config, lambda block: block.pool(discontent))))
+
+
+def rows_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Rows:
+    """What the second stage learns from; see `rehearse`."""
+    customers = snapshot.examined(exam, config.max_validation_customers)
+    maker = _RowMaker.of(snapshot, exam, customers, candidates, config)
+    return Rows.joined(list(_by_block(snapshot, exam, customers, candidates, config, maker.rows)))
+
+
+def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> tuple[Pool, Rows]:
+    """What the blend is chosen on and what the second stage learns from: the exam's customers, the same in both, in the order of their ids.
+
+    Args:
+        snapshot, exam: the questions.
+        candidates: fitted on nothing after the exam's start.
+        config: sizes, and the most customers.
+    """
+    customers = snapshot.examined(exam, config.max_validation_customers)
+    maker = _RowMaker.of(snapshot, exam, customers, candidates, config)
+    blocks = _by_block(snapshot, exam, customers, candidates, config, lambda block: (block.pool(maker.facts.discontent), maker.rows(block)))
+    pools, rows = zip(*blocks, strict=True)
+    return Pool.joined(pools), Rows.joined(rows)
+
+
+@dataclass(frozen=True)
+class _RowMaker:
+    """Makes the second stage's rows of a block.
+
+    Attributes:
+        names: of the candidates.
+        ids: (n,) of all customers.
+        catalogue, facts: of the products, before the exam.
+        filling: (P,) orders what a candidate scores alike.
+        each: products that a candidate brings at most.
+    """
+
+    names: Sequence[str]
+    ids: np.ndarray
+    catalogue: Catalogue
+    facts: Facts
+    filling: np.ndarray
+    each: int
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, exam: Exam, customers: Customers, candidates: Sequence[Candidate], config: RecommenderConfig) -> Self:
+        facts = Facts.read(snapshot, exam.starts_at)
+        ids = np.array(customers.ids.to_pylist(), dtype=object)
+        names = [candidate.name for candidate in candidates]
+        return cls(names, ids, snapshot.catalogue, facts, by_popularity(facts.wanted_7), config.ranker_each)
+
+    def rows(self, block: _Block) -> Rows:
+        bar = np.where(block.allowed, self.filling, np.float32(-np.inf))
+        pool, live, scores = pool_of(block.scores, bar, self.each)
+        said, sure = dict(zip(self.names, scores, strict=True)), telling(self.names, block.best)
+        features, table = feature_table(block.asked, pool, said, sure, self.catalogue, self.facts)
+        hit = np.take_along_axis(block.wanted, pool, 1) & live
+        of = self.ids[block.begin : block.end]
+        return Rows(features, [table[live.ravel()]], hit[live], live.sum(axis=1), block.wanted.sum(axis=1), of)
+
+
+def earlier(snapshot: Snapshot, exam: Exam) -> Iterator[Exam]:
+    """Exams as long as one, each just before the last, as long as as much lies before them."""
+    begin, end = snapshot.span(exam)
+    first = snapshot.first_at
+    length = end - begin
+    while first is not None and begin - 2 * length >= first:
+        begin, end = begin - length, begin
+        yield Exam(begin, end, None)
+
+
+def known_before(snapshot: Snapshot, exam: Exam) -> np.ndarray:
+    """(P,) products known before the exam."""
+    return snapshot.catalogue.known_at < snapshot.moment(exam.starts_at)

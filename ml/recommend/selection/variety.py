@@ -1,0 +1,53 @@
+"""How much variety the validation customers like: where lists of one category after the other find more, they are made so."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from ml.evidence import is_better
+from ml.recommend.data.shop_arrays import Customers, Exam
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation import metrics
+from ml.recommend.evaluation.evaluate import K
+from ml.recommend.lists.diversity import LEAST_LOOKED_AT, LOOKED_AT, scaled
+from ml.recommend.ranking.scoring import Scorer, within
+
+log = logging.getLogger(__name__)
+
+TRIED = (0.02, 0.05, 0.1, 0.2, 0.35)
+
+
+def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, customers: Customers, least: float) -> float:
+    """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is beyond
+    chance (see `is_better`).
+
+    Args:
+        model: ranks without any variety.
+        customers: of the exam (see `Snapshot.examined`).
+    """
+    history, owned = snapshot.history(customers, exam.starts_at), snapshot.owned(customers, exam.starts_at)
+    answers, category = snapshot.labels(customers, exam), snapshot.catalogue.category
+    tried = [least, *(value for value in TRIED if value > least)]
+    pool = max(LOOKED_AT * K, LEAST_LOOKED_AT)
+
+    def of_block(begin: int, end: int) -> np.ndarray:
+        wanted = np.zeros((end - begin, len(category)), dtype=bool)
+        wanted[within(answers, begin, end)] = True
+        ranked = model.rank(history.rows(begin, end), within(owned, begin, end), pool)
+        hits = np.take_along_axis(wanted, ranked.products, 1) & np.isfinite(ranked.scores)
+        for_all = []
+        for value in tried:
+            order = np.argsort(-scaled(ranked.scores, category[ranked.products], value), axis=1, kind="stable")[:, :K]
+            kept = np.take_along_axis(hits, order, 1)
+            for_all.append(metrics.ndcg(kept, wanted.sum(axis=1)))
+        return np.stack(for_all, axis=1)
+
+    ndcg = np.concatenate([np.zeros((0, len(tried))), *model.by_block(len(customers), of_block)])
+    if not len(ndcg):
+        return least
+    best = int(ndcg.mean(axis=0).argmax())
+    gain = ndcg[:, best] - ndcg[:, 0]
+    log.info("variety: NDCG@%d %s", K, dict(zip(tried, ndcg.mean(axis=0).round(4).tolist(), strict=True)))
+    return tried[best] if is_better(gain, tried=max(1, len(tried) - 1)) else least
