@@ -25,8 +25,9 @@ from ml.recommend.candidates.item_knn import ItemKnn
 from ml.recommend.candidates.popularity import Popularity
 from ml.recommend.candidates.sequence import SequenceModel
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.product_statistics import Facts
-from ml.recommend.data.shop_arrays import Exam
+from ml.recommend.data.holdouts import Holdout, evaluated_users, holdout_of, known_products
+from ml.recommend.data.popularity import read_popularity
+from ml.recommend.data.product_statistics import ProductStatistics
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation.evaluate import DECIDING, judge
 from ml.recommend.lists.nightly_lists import write_lists
@@ -34,7 +35,7 @@ from ml.recommend.lists.similar import write_similar
 from ml.recommend.ranking.blend import Choice
 from ml.recommend.ranking.ranker import Ranker, Rows
 from ml.recommend.ranking.scoring import Scorer, scorer_by
-from ml.recommend.selection.backtest import known_before, rows_before
+from ml.recommend.selection.backtest import rows_before
 from ml.recommend.selection.validation import decide, popularity_alone
 
 # kept whatever their weight: popularity fills lists up, the other two find similar products
@@ -121,15 +122,15 @@ class Recommender(NightlyModel):
 
     def _ranker_of_everything(self, snapshot: Snapshot, cache: Path) -> Ranker | None:
         """The second stage after the test days have been learned from too, asked of this model, which has not seen them."""
-        exam = snapshot.exam("test")
-        if self.ranker is None or not self._learned or not len(snapshot.examined(exam, 1)):
+        holdout = holdout_of(snapshot, "test")
+        if self.ranker is None or not self._learned or not len(evaluated_users(snapshot, holdout, 1)):
             return self.ranker
         self._follow(snapshot, cache)
-        rows = rows_before(snapshot, exam, self.candidates, self.config)
+        rows = rows_before(snapshot, holdout, self.candidates, self.config)
         return Ranker.fit(Rows.joined([rows, *self._learned]), self.config)
 
     # ---- asking ----------------------------------------------------------------------------------------------------
-    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, facts: Facts) -> Scorer:
+    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, facts: ProductStatistics) -> Scorer:
         """Asks the model's own candidates by its choice, about the time from the moment of the facts on."""
         return scorer_by(self.choice, self.candidates, snapshot.catalogue, facts, allowed, self.config, self.ranker)
 
@@ -155,14 +156,14 @@ class Recommender(NightlyModel):
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         self._follow(snapshot, cache)
-        exam = snapshot.exam(split)
-        known, facts = known_before(snapshot, exam), Facts.read(snapshot, exam.starts_at)
+        holdout = holdout_of(snapshot, split)
+        known, facts = known_products(snapshot, holdout), ProductStatistics.read(snapshot, holdout.starts_at)
         model = self._scorer(snapshot, known, facts)
         baselines = {
             "popularity": scorer_by(popularity_alone(self.config), self.candidates, snapshot.catalogue, facts, known, self.config),
-            "popularity_7_days": self._lately(snapshot, exam, known),
+            "popularity_7_days": self._lately(snapshot, holdout, known),
         }
-        judged = judge(snapshot, exam, split, model, baselines, snapshot.examined(exam, self.config.max_judged_customers))
+        judged = judge(snapshot, holdout, split, model, baselines, evaluated_users(snapshot, holdout, self.config.max_judged_customers))
         return replace(judged, metrics=[*judged.metrics, *self._choice_metrics()])
 
     def _choice_metrics(self) -> list[Metric]:
@@ -175,10 +176,10 @@ class Recommender(NightlyModel):
             Metric(f"validation_{DECIDING}", self.choice.held_out_ndcg, "blend", self.choice.held_out_blend_ndcg),
         ]
 
-    def _lately(self, snapshot: Snapshot, exam: Exam, allowed: np.ndarray) -> Scorer:
-        """What everybody wanted in the week before the exam, then what is popular: the usual baseline of splits by time."""
+    def _lately(self, snapshot: Snapshot, holdout: Holdout, allowed: np.ndarray) -> Scorer:
+        """What everybody wanted in the week before the holdout, then what is popular: the usual baseline of splits by time."""
         lately = Popularity(self.config)
-        lately.worth = snapshot.popularity(half_life_days=36500, before=exam.starts_at, last_days=7)["all"]
+        lately.worth = read_popularity(snapshot, half_life_days=36500, before=holdout.starts_at, last_days=7)["all"]
         return Scorer([lately], np.ones(1), np.ones(len(allowed), np.float32), self._popularity(), allowed, self.config)
 
     def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:
@@ -187,7 +188,7 @@ class Recommender(NightlyModel):
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         self._follow(snapshot, cache)
-        scorer = self._scorer(snapshot, snapshot.catalogue.available, Facts.read(snapshot, None))
+        scorer = self._scorer(snapshot, snapshot.catalogue.available, ProductStatistics.read(snapshot, None))
         out.mkdir(parents=True, exist_ok=True)
         content = next((candidate for candidate in self.candidates if isinstance(candidate, Content)), None)
         rows = write_lists(snapshot, scorer, self.choice.half_life_days, content, out)

@@ -41,11 +41,14 @@ from ml.recommend.candidates.contract import Training
 from ml.recommend.candidates.popularity import Popularity
 from ml.recommend.candidates.sequence import SequenceModel
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.data.customers import active_customers
+from ml.recommend.data.histories import read_history
+from ml.recommend.data.holdouts import evaluated_users, holdout_of, known_products
+from ml.recommend.data.popularity import read_popularity
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation.evaluate import judge
 from ml.recommend.ranking.scoring import Scorer
 from ml.recommend.recommender import Recommender
-from ml.recommend.selection.backtest import known_before
 
 END = "timestamp '2026-01-01'"
 NAMES = ("recall@10", "ndcg@10")
@@ -171,10 +174,11 @@ def measure_sequence_model(features: Path, users: int, cache: Path) -> dict[str,
     """The sequence model by itself: fitted on what lies before the test day, and what its lists are worth."""
     config = RecommenderConfig(max_judged_customers=users)
     snapshot = Snapshot(features, config)
-    exam = snapshot.exam("test")
+    holdout = holdout_of(snapshot, "test")
     popularity = Popularity(config)
-    popularity.worth = snapshot.popularity(config.half_life_days, exam.starts_at)["all"]
-    history, known = snapshot.history(snapshot.active(exam.starts_at), exam.starts_at), known_before(snapshot, exam)
+    popularity.worth = read_popularity(snapshot, config.half_life_days, holdout.starts_at)["all"]
+    history = read_history(snapshot, active_customers(snapshot, holdout.starts_at), holdout.starts_at)
+    known = known_products(snapshot, holdout)
     model = SequenceModel(config)
     began = time.perf_counter()
     model.fit(Training(snapshot.catalogue, history, popularity.worth, cache))
@@ -183,7 +187,7 @@ def measure_sequence_model(features: Path, users: int, cache: Path) -> dict[str,
         Scorer([candidate], np.ones(1), np.ones(len(known), np.float32), popularity.worth, known, config)
         for candidate in (model, popularity)
     )
-    evaluation = judge(snapshot, exam, "test", alone, {"popularity": baseline}, snapshot.examined(exam, users))
+    evaluation = judge(snapshot, holdout, "test", alone, {"popularity": baseline}, evaluated_users(snapshot, holdout, users))
     figures = {metric.name: metric.value for metric in evaluation.metrics}
     return {
         "recall@10": round(figures["recall@10"], 5),

@@ -11,7 +11,8 @@ import torch
 
 from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
 
 CELLS_AT_ONCE = 8_000_000
 

@@ -10,7 +10,8 @@ import numpy as np
 from ml.recommend.candidates.als import vector_affinity
 from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
 from ml.text.encoder import TextEncoder
 
 

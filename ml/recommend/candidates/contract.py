@@ -14,7 +14,8 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
 
 Arrays = dict[str, np.ndarray]
 

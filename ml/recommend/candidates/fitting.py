@@ -21,7 +21,9 @@ from ml.recommend.candidates.taste import Taste
 from ml.recommend.candidates.transitions import Transitions
 from ml.recommend.candidates.user_knn import UserKnn
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import History
+from ml.recommend.data.customers import active_customers
+from ml.recommend.data.histories import History, read_history
+from ml.recommend.data.popularity import read_popularity
 from ml.recommend.data.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -56,8 +58,8 @@ def fit_candidates(
 ) -> list[Candidate]:
     """The candidates that this shop's data suits, fitted on the rows before a moment; only those named, where names are given.
     They may go on from those `earlier` ones which know no later rows."""
-    history = snapshot.history(snapshot.active(before), before)
-    popularity = snapshot.popularity(half_life_days, before)["all"]
+    history = read_history(snapshot, active_customers(snapshot, before), before)
+    popularity = read_popularity(snapshot, half_life_days, before)["all"]
     training = Training(snapshot.catalogue, history, popularity, cache, earlier)
     left_out = SLOW if habitual(history) > config.habitual else ()
     fitted: list[Candidate] = []

@@ -9,7 +9,8 @@ import numpy as np
 
 from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
 
 DAY = 86_400_000_000
 

@@ -9,7 +9,8 @@ import scipy.sparse as sp
 
 from ml.recommend.candidates.contract import Training
 from ml.recommend.candidates.item_weights import ItemWeights, rows_that_sort, strongest_per_row
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
 
 
 class ItemKnn(ItemWeights):

@@ -11,7 +11,8 @@ import torch
 
 from ml.recommend.candidates.contract import Arrays
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
 
 
 class ItemWeights:

@@ -23,7 +23,8 @@ from torch import Tensor
 from ml.recommend.candidates.als import vector_affinity
 from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import EVENT_TYPES, Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import EVENT_TYPES, History
 from ml.recommend.data.words import words_of
 from ml.recommend.threads import one_thread
 from ml.text.encoder import TextEncoder

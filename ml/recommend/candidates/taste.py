@@ -11,7 +11,8 @@ import scipy.sparse as sp
 
 from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import HISTORY_COLUMNS, Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import HISTORY_COLUMNS, History
 from ml.recommend.data.words import words_of
 
 # the power that a word's lift is taken to is tried on this many customers' latest products

@@ -15,7 +15,8 @@ import torch
 
 from ml.recommend.candidates.contract import Training
 from ml.recommend.candidates.item_weights import ItemWeights, strongest_of_dense
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
 from ml.recommend.data.words import precision, words_of
 from ml.recommend.threads import one_thread
 

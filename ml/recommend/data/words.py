@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from ml.recommend.data.shop_arrays import Catalogue
+from ml.recommend.data.catalogue import Catalogue
 
 MOST_WORDS = 4096
 # a Chinese character is a word of its own

@@ -9,7 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from ml.nightly_model import Evaluation, Metric, Split
-from ml.recommend.data.shop_arrays import Customers, Exam
+from ml.recommend.data.customers import Customers
+from ml.recommend.data.exclusions import read_owned
+from ml.recommend.data.histories import read_history
+from ml.recommend.data.holdouts import Holdout, read_labels, read_segments_before
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation import beyond_accuracy, metrics
 from ml.recommend.evaluation.segments import is_in
@@ -37,8 +40,10 @@ class Judged:
     miscalibration: np.ndarray
 
 
-def judge(snapshot: Snapshot, exam: Exam, split: Split, model: Scorer, baselines: Mapping[str, Scorer], customers: Customers) -> Evaluation:
-    """Judges customers of the exam (see `Snapshot.examined`), who have an answer that a list could hold.
+def judge(
+    snapshot: Snapshot, holdout: Holdout, split: Split, model: Scorer, baselines: Mapping[str, Scorer], customers: Customers
+) -> Evaluation:
+    """Judges customers of the holdout (see `evaluated_users`), who have an answer that a list could hold.
 
     All products known before the split are ranked, without those the customer owned by then. What was in stock at that time is not
     known, so availability is not looked at. NDCG divides by the best that is attainable: answers about products that did not exist
@@ -48,9 +53,9 @@ def judge(snapshot: Snapshot, exam: Exam, split: Split, model: Scorer, baselines
     'ndcg@10.segment=loyal', and, of accuracy, for answers about products of an age: 'ndcg@10.product_age=new' counts only what was new.
     Where nobody has an answer, nobody has a figure: what is no figure is NaN.
     """
-    segments = snapshot.segments_before(customers, exam)
-    answers = snapshot.labels(customers, exam)
-    judged = _lists(snapshot, exam, {"model": model, **baselines}, customers, answers)
+    segments = read_segments_before(snapshot, customers, holdout)
+    answers = read_labels(snapshot, customers, holdout)
+    judged = _lists(snapshot, holdout, {"model": model, **baselines}, customers, answers)
     first = next(iter(baselines))
     units = {name: metrics.ndcg(of.hits, np.bincount(answers[0], minlength=len(customers))) for name, of in judged.items()}
     found: list[Metric] = []
@@ -59,21 +64,21 @@ def judge(snapshot: Snapshot, exam: Exam, split: Split, model: Scorer, baselines
         figures = {name: _figures(snapshot, model, of, answers, members) for name, of in compared.items()}
         found += [Metric(f"{name}{label}", value, first, figures[first][name]) for name, value in figures["model"].items()]
         found.append(Metric(f"judged_customers{label}", float(len(members))))
-    found += _by_age(snapshot, exam, compared, answers)
+    found += _by_age(snapshot, holdout, compared, answers)
     found.append(Metric("variety", model.diversity))
     found += [Metric(f"serves_popularity.segment={name}", 1.0) for name in model.popular_segments]
     ids = np.array(customers.ids.to_pylist(), dtype=object)
-    nobody = "" if len(ids) else f"from {exam.starts_at:%Y-%m-%d} on no customer took anything new that was known before"
+    nobody = "" if len(ids) else f"from {holdout.starts_at:%Y-%m-%d} on no customer took anything new that was known before"
     return Evaluation(split, found, ids, units["model"], {name: units[name] for name in baselines}, nobody=nobody)
 
 
 def _lists(
-    snapshot: Snapshot, exam: Exam, scorers: Mapping[str, Scorer], customers: Customers, answers: tuple[np.ndarray, np.ndarray]
+    snapshot: Snapshot, holdout: Holdout, scorers: Mapping[str, Scorer], customers: Customers, answers: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, Judged]:
     """Every scorer's lists, a block of customers at a time."""
-    history = snapshot.history(customers, exam.starts_at)
-    owned = snapshot.owned(customers, exam.starts_at)
-    segments = snapshot.segments_before(customers, exam)
+    history = read_history(snapshot, customers, holdout.starts_at)
+    owned = read_owned(snapshot, customers, holdout.starts_at)
+    segments = read_segments_before(snapshot, customers, holdout)
     category, k = snapshot.catalogue.category, min(K, len(snapshot.catalogue))
 
     def of_block(begin: int, end: int) -> dict[str, tuple[np.ndarray, ...]]:
@@ -132,9 +137,9 @@ def _figures(
     }
 
 
-def _by_age(snapshot: Snapshot, exam: Exam, judged: Mapping[str, Judged], answers: tuple[np.ndarray, np.ndarray]) -> Iterator[Metric]:
+def _by_age(snapshot: Snapshot, holdout: Holdout, judged: Mapping[str, Judged], answers: tuple[np.ndarray, np.ndarray]) -> Iterator[Metric]:
     """NDCG of answers about products that were new when the split began, and of those about the others."""
-    moment = np.datetime64(exam.starts_at, "us").astype(np.int64)
+    moment = np.datetime64(holdout.starts_at, "us").astype(np.int64)
     new = snapshot.catalogue.known_at > moment - NEW_DAYS * 86_400_000_000
     model, baseline = judged
     for name, of_age in (("new", new), ("old", ~new)):

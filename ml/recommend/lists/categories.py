@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import Catalogue, Customers, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.customers import Customers
+from ml.recommend.data.histories import History
 from ml.recommend.ranking.topk import top_k
 
 # scores sorted at once

@@ -14,7 +14,8 @@ from typing import Self
 import numpy as np
 
 from ml.recommend.candidates.content import Content
-from ml.recommend.data.shop_arrays import Customers, History
+from ml.recommend.data.customers import Customers
+from ml.recommend.data.histories import History
 from ml.recommend.data.snapshot import Snapshot
 
 # new products tonight's places are drawn from; of more, a sample that is the same for everybody
@@ -45,7 +46,7 @@ class Exploration:
         config = snapshot.config
         if config.exploration_share == 0:
             return None
-        products = snapshot.new_products(config.new_product_days)
+        products = _new_products(snapshot, config.new_product_days)
         if len(products) > MOST_PRODUCTS:
             seed = [config.seed, int(snapshot.as_of.replace(tzinfo=UTC).timestamp())]
             products = np.sort(np.random.default_rng(seed).choice(products, MOST_PRODUCTS, replace=False))
@@ -54,12 +55,25 @@ class Exploration:
         return cls(places, products, content) if len(products) else None
 
     def block(self, customers: Customers, asked: History, chance: np.ndarray) -> Draws:
-        """The draws for a block of customers with their histories and chances (see `Snapshot.chances`). Those without consent get no
+        """The draws for a block of customers with their histories and chances (see `random_numbers`). Those without consent get no
         personal draw."""
         # rounded, so that the last bits of a matrix product on more threads do not choose
         liking = np.zeros((len(customers), len(self.products))) if self.content is None else self.content.score(asked)[:, self.products]
         liking = np.round(liking.astype(np.float64), 3)
         return Draws(self.places, self.products, liking, chance, customers.consent)
+
+
+def _new_products(snapshot: Snapshot, days: int) -> np.ndarray:
+    """(F,) numbers of available products that came within the last `days`, or that nobody has done anything with yet."""
+    query = """
+        select product from read_parquet(?) join catalogue using (product_id)
+        where is_available and (
+            created_at >= ?::timestamp - to_days(?::integer)
+            or product_id not in (select product_id from read_parquet(?) where product_id is not null))
+        order by product
+    """
+    arguments = [snapshot.file("products"), snapshot.as_of, days, snapshot.file("interactions")]
+    return np.asarray(snapshot.db.execute(query, arguments).fetchnumpy()["product"], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml.recommend.candidates.content import Content
-from ml.recommend.data.shop_arrays import Customers, History
+from ml.recommend.data.customers import Customers, random_numbers, read_chunks, read_reached_ages, read_segment_names
+from ml.recommend.data.exclusions import read_excluded
+from ml.recommend.data.histories import History, read_history
+from ml.recommend.data.popularity import read_popularity
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation.segments import is_in
 from ml.recommend.lists.categories import CategoryLists
@@ -77,8 +80,8 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, conte
     Customers with a history get their own lists. The others, and those without consent, get their segment's. The shop's rules hold
     for all of them. New products are explored by their texts where the shop has a `content` model.
     """
-    segments = snapshot.popularity(half_life_days, by_segment=True)
-    for name in snapshot.segments():
+    segments = read_popularity(snapshot, half_life_days, by_segment=True)
+    for name in read_segment_names(snapshot):
         segments.setdefault(name, np.zeros_like(segments["all"]))
     reasons, rules = Reasons(snapshot.catalogue, snapshot.config.language), Rules.of(snapshot)
     exploration = Exploration.of(snapshot, content)
@@ -88,7 +91,7 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, conte
         CategoryLists(snapshot.catalogue, snapshot.config, out) as by_category,
     ):
         maker = _ListMaker(snapshot, scorer, segments, reasons, rules, exploration, by_category)
-        for customers in snapshot.windows(WINDOW):
+        for customers in read_chunks(snapshot, WINDOW):
             for batch, of_categories in maker.lists(customers):
                 writer.write_batch(batch)
                 by_category.write(of_categories)
@@ -117,10 +120,10 @@ class _ListMaker:
     def lists(self, customers: Customers) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
         """Rows of recommendations and of recommendations_by_category, in the order of the customers."""
         snapshot, scorer, rules = self.snapshot, self.scorer, self.rules
-        history, barred = snapshot.history(customers), snapshot.barred(customers)
+        history, barred = read_history(snapshot, customers), read_excluded(snapshot, customers)
         segment = rules.number(customers.segments)
-        age = snapshot.reached_ages(customers) if rules.minimum_age.any() else np.zeros(len(customers), np.int32)
-        chance = snapshot.chances(customers) if self.exploration else np.zeros(len(customers), np.uint64)
+        age = read_reached_ages(snapshot, customers) if rules.minimum_age.any() else np.zeros(len(customers), np.int32)
+        chance = random_numbers(snapshot, customers) if self.exploration else np.zeros(len(customers), np.uint64)
 
         def of_block(begin: int, end: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
             part, asked = customers.rows(begin, end), history.rows(begin, end)

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from ml.recommend.data.shop_arrays import EVENT_TYPES, Catalogue
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import EVENT_TYPES
 
 LONGEST_TITLE = 80
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.recommend.data.arrow_columns import whole
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.lists.exploration import Draws
 from ml.recommend.ranking.topk import top_k
@@ -49,7 +50,7 @@ class Rules:
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
         """The rules of a snapshot; a snapshot without the file has none."""
-        table = snapshot.rules()
+        table = _read_rules(snapshot)
         products, places = len(snapshot.catalogue), snapshot.config.list_length
         names = [*sorted(set(table["segment"].unique().drop_null().to_pylist()) - {NOBODY}), NOBODY]
         kind, product = np.asarray(table["kind"], dtype=object), table["product"].to_numpy()
@@ -190,6 +191,22 @@ class Rules:
             enough = held[active] >= self.most[segment[active]]
             for group in self.limits.T:
                 total[active] = np.where(enough[:, group], -np.inf, total[active])
+
+
+def _read_rules(snapshot: Snapshot) -> dict[str, Any]:
+    """The night's rules by column: rule_id, kind, product (its number), segment (NULL for everybody's), value.
+
+    The shop's own, and those that follow from what reviews say.
+    """
+    files = [str(file) for name in ("rules", "sentiment_rules") if (file := snapshot.folder / f"{name}.parquet").exists()]
+    nothing = """(select null::varchar as rule_id, null::varchar as kind, null::varchar as product_id, null::varchar as segment,
+        null::integer as value where false)"""
+    query = f"""
+        select rule_id, kind, product, segment, value
+        from {"read_parquet(?)" if files else nothing} join catalogue using (product_id) order by all
+    """
+    table = snapshot.db.execute(query, [files] if files else []).to_arrow_table()
+    return {name: whole(table[name]) for name in table.column_names}
 
 
 @dataclass(frozen=True)

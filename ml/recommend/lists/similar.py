@@ -14,7 +14,7 @@ from ml.recommend.candidates.content import Content
 from ml.recommend.candidates.contract import Candidate
 from ml.recommend.candidates.item_knn import ItemKnn
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import Catalogue
+from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.lists.categories import Members
 from ml.recommend.lists.rules import Rules

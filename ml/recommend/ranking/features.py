@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ml.recommend.data.product_statistics import Facts
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
+from ml.recommend.data.product_statistics import ProductStatistics
 
 DAY = 86_400_000_000
 
@@ -20,7 +21,7 @@ def feature_table(
     scores: Mapping[str, np.ndarray],
     best: Mapping[str, np.ndarray],
     catalogue: Catalogue,
-    facts: Facts,
+    facts: ProductStatistics,
 ) -> tuple[list[str], np.ndarray]:
     """Names (f,) and values (n * m, f) float32 of the features, NaN where there is nothing to say.
 
@@ -51,7 +52,7 @@ def feature_table(
     return list(columns), table
 
 
-def _of_products(asked: History, products: np.ndarray, catalogue: Catalogue, facts: Facts) -> Columns:
+def _of_products(asked: History, products: np.ndarray, catalogue: Catalogue, facts: ProductStatistics) -> Columns:
     """Popularity and its trend, how many come back, age, price, discontent of reviewers."""
     week, month, ever = np.log1p(facts.wanted_7), np.log1p(facts.wanted_30), np.log1p(facts.wanted)
     share = facts.wanted_7.sum() / max(1e-9, float(facts.wanted_30.sum()))
@@ -72,7 +73,7 @@ def _of_products(asked: History, products: np.ndarray, catalogue: Catalogue, fac
     return {name: values.astype(np.float32)[products] for name, values in by_product.items()}
 
 
-def _of_pairs(asked: History, products: np.ndarray, facts: Facts) -> Columns:
+def _of_pairs(asked: History, products: np.ndarray, facts: ProductStatistics) -> Columns:
     """What the customer did with the product itself, and whether it is due again."""
     entry = entries(asked, products)
     known = entry >= 0

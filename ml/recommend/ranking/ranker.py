@@ -17,8 +17,9 @@ import numpy as np
 from scipy.special import expit
 
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.product_statistics import Facts
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
+from ml.recommend.data.product_statistics import ProductStatistics
 from ml.recommend.evaluation.metrics import discounts
 from ml.recommend.ranking.features import feature_table
 from ml.recommend.ranking.topk import top_k
@@ -158,7 +159,7 @@ class SecondStage:
     ranker: Ranker
     names: Sequence[str]
     catalogue: Catalogue
-    facts: Facts
+    facts: ProductStatistics
 
     def order(
         self, asked: History, pool: np.ndarray, live: np.ndarray, scores: Sequence[np.ndarray], best: Sequence[np.ndarray]

@@ -11,8 +11,9 @@ import numpy as np
 from ml.recommend.candidates.contract import Candidate
 from ml.recommend.candidates.popularity import Popularity
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.product_statistics import Facts
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
+from ml.recommend.data.product_statistics import ProductStatistics
 from ml.recommend.lists.diversity import diversify
 from ml.recommend.ranking.blend import Choice, scaled, unit
 from ml.recommend.ranking.ranker import Ranker, SecondStage, pool_of
@@ -149,7 +150,7 @@ def scorer_by(
     choice: Choice,
     fitted: Sequence[Candidate],
     catalogue: Catalogue,
-    facts: Facts,
+    facts: ProductStatistics,
     allowed: np.ndarray,
     config: RecommenderConfig,
     ranker: Ranker | None = None,

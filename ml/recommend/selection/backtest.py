@@ -10,8 +10,18 @@ import numpy as np
 
 from ml.recommend.candidates.contract import Candidate
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.product_statistics import Facts
-from ml.recommend.data.shop_arrays import Catalogue, Customers, Exam, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.customers import Customers
+from ml.recommend.data.dissatisfaction import read_dissatisfaction
+from ml.recommend.data.exclusions import read_owned
+from ml.recommend.data.histories import History, read_history
+from ml.recommend.data.holdouts import (
+    Holdout,
+    evaluated_users,
+    known_products,
+    read_labels,
+)
+from ml.recommend.data.product_statistics import ProductStatistics
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation.evaluate import K
 from ml.recommend.ranking.blend import Pool, scaled
@@ -23,7 +33,7 @@ from ml.recommend.threads import Result
 
 @dataclass(frozen=True)
 class _Block:
-    """Customers begin to end of an exam: their histories, (n, P) what may be shown and what was wanted, and c times (n, P) unit scores
+    """Customers begin to end of an holdout: their histories, (n, P) what may be shown and what was wanted, and c times (n, P) unit scores
     with (n,) what is 1 in them."""
 
     begin: int
@@ -40,15 +50,15 @@ class _Block:
 
 def _by_block(
     snapshot: Snapshot,
-    exam: Exam,
+    holdout: Holdout,
     customers: Customers,
     candidates: Sequence[Candidate],
     config: RecommenderConfig,
     work: Callable[[_Block], Result],
 ) -> Iterator[Result]:
-    history = snapshot.history(customers, exam.starts_at)
-    owned, answers = snapshot.owned(customers, exam.starts_at), snapshot.labels(customers, exam)
-    known = known_before(snapshot, exam)
+    history = read_history(snapshot, customers, holdout.starts_at)
+    owned, answers = read_owned(snapshot, customers, holdout.starts_at), read_labels(snapshot, customers, holdout)
+    known = known_products(snapshot, holdout)
     scorer = Scorer(candidates, np.ones(len(candidates)), np.ones(len(known)), np.zeros(len(known)), known, config)
 
     def of_block(begin: int, end: int) -> Result:
@@ -63,30 +73,35 @@ def _by_block(
     return scorer.by_block(len(customers), of_block)
 
 
-def pool_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Pool:
+def pool_before(snapshot: Snapshot, holdout: Holdout, candidates: Sequence[Candidate], config: RecommenderConfig) -> Pool:
     """What the blend of some candidates is chosen on; see `rehearse`."""
-    customers, discontent = snapshot.examined(exam, config.max_validation_customers), snapshot.discontent(exam.starts_at)
-    return Pool.joined(list(_by_block(snapshot, exam, customers, candidates, config, lambda block: block.pool(discontent))))
+    customers, discontent = (
+        evaluated_users(snapshot, holdout, config.max_validation_customers),
+        read_dissatisfaction(snapshot, holdout.starts_at),
+    )
+    return Pool.joined(list(_by_block(snapshot, holdout, customers, candidates, config, lambda block: block.pool(discontent))))
 
 
-def rows_before(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> Rows:
+def rows_before(snapshot: Snapshot, holdout: Holdout, candidates: Sequence[Candidate], config: RecommenderConfig) -> Rows:
     """What the second stage learns from; see `rehearse`."""
-    customers = snapshot.examined(exam, config.max_validation_customers)
-    maker = _RowMaker.of(snapshot, exam, customers, candidates, config)
-    return Rows.joined(list(_by_block(snapshot, exam, customers, candidates, config, maker.rows)))
+    customers = evaluated_users(snapshot, holdout, config.max_validation_customers)
+    maker = _RowMaker.of(snapshot, holdout, customers, candidates, config)
+    return Rows.joined(list(_by_block(snapshot, holdout, customers, candidates, config, maker.rows)))
 
 
-def rehearse(snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], config: RecommenderConfig) -> tuple[Pool, Rows]:
-    """What the blend is chosen on and what the second stage learns from: the exam's customers, the same in both, in the order of their ids.
+def rehearse(snapshot: Snapshot, holdout: Holdout, candidates: Sequence[Candidate], config: RecommenderConfig) -> tuple[Pool, Rows]:
+    """What the blend is chosen on and what the second stage learns from: the same customers of the holdout, in the order of their ids.
 
     Args:
-        snapshot, exam: the questions.
-        candidates: fitted on nothing after the exam's start.
+        snapshot, holdout: the questions.
+        candidates: fitted on nothing after the holdout's start.
         config: sizes, and the most customers.
     """
-    customers = snapshot.examined(exam, config.max_validation_customers)
-    maker = _RowMaker.of(snapshot, exam, customers, candidates, config)
-    blocks = _by_block(snapshot, exam, customers, candidates, config, lambda block: (block.pool(maker.facts.discontent), maker.rows(block)))
+    customers = evaluated_users(snapshot, holdout, config.max_validation_customers)
+    maker = _RowMaker.of(snapshot, holdout, customers, candidates, config)
+    blocks = _by_block(
+        snapshot, holdout, customers, candidates, config, lambda block: (block.pool(maker.facts.discontent), maker.rows(block))
+    )
     pools, rows = zip(*blocks, strict=True)
     return Pool.joined(pools), Rows.joined(rows)
 
@@ -98,7 +113,7 @@ class _RowMaker:
     Attributes:
         names: of the candidates.
         ids: (n,) of all customers.
-        catalogue, facts: of the products, before the exam.
+        catalogue, facts: of the products, before the holdout.
         filling: (P,) orders what a candidate scores alike.
         each: products that a candidate brings at most.
     """
@@ -106,13 +121,15 @@ class _RowMaker:
     names: Sequence[str]
     ids: np.ndarray
     catalogue: Catalogue
-    facts: Facts
+    facts: ProductStatistics
     filling: np.ndarray
     each: int
 
     @classmethod
-    def of(cls, snapshot: Snapshot, exam: Exam, customers: Customers, candidates: Sequence[Candidate], config: RecommenderConfig) -> Self:
-        facts = Facts.read(snapshot, exam.starts_at)
+    def of(
+        cls, snapshot: Snapshot, holdout: Holdout, customers: Customers, candidates: Sequence[Candidate], config: RecommenderConfig
+    ) -> Self:
+        facts = ProductStatistics.read(snapshot, holdout.starts_at)
         ids = np.array(customers.ids.to_pylist(), dtype=object)
         names = [candidate.name for candidate in candidates]
         return cls(names, ids, snapshot.catalogue, facts, by_popularity(facts.wanted_7), config.ranker_each)
@@ -125,18 +142,3 @@ class _RowMaker:
         hit = np.take_along_axis(block.wanted, pool, 1) & live
         of = self.ids[block.begin : block.end]
         return Rows(features, [table[live.ravel()]], hit[live], live.sum(axis=1), block.wanted.sum(axis=1), of)
-
-
-def earlier(snapshot: Snapshot, exam: Exam) -> Iterator[Exam]:
-    """Exams as long as one, each just before the last, as long as as much lies before them."""
-    begin, end = snapshot.span(exam)
-    first = snapshot.first_at
-    length = end - begin
-    while first is not None and begin - 2 * length >= first:
-        begin, end = begin - length, begin
-        yield Exam(begin, end, None)
-
-
-def known_before(snapshot: Snapshot, exam: Exam) -> np.ndarray:
-    """(P,) products known before the exam."""
-    return snapshot.catalogue.known_at < snapshot.moment(exam.starts_at)

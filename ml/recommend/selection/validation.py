@@ -16,15 +16,17 @@ from ml.recommend.candidates.contract import Candidate
 from ml.recommend.candidates.fitting import fit_candidates
 from ml.recommend.candidates.popularity import Popularity
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.product_statistics import Facts
-from ml.recommend.data.shop_arrays import Customers, Exam
+from ml.recommend.data.customers import Customers
+from ml.recommend.data.holdouts import Holdout, earlier_holdouts, evaluated_users, known_products, read_segments_before, selection_holdout
+from ml.recommend.data.popularity import read_popularity
+from ml.recommend.data.product_statistics import ProductStatistics
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation.evaluate import K, judge
 from ml.recommend.evaluation.segments import worse_than_popularity
 from ml.recommend.ranking.blend import Choice, search
 from ml.recommend.ranking.ranker import Ranker, Rows
 from ml.recommend.ranking.scoring import Scorer, scorer_by
-from ml.recommend.selection.backtest import earlier, known_before, pool_before, rehearse, rows_before
+from ml.recommend.selection.backtest import pool_before, rehearse, rows_before
 from ml.recommend.selection.variety import best_variety
 
 log = logging.getLogger(__name__)
@@ -79,14 +81,14 @@ def decide(snapshot: Snapshot, cache: Path, config: RecommenderConfig, kept: Seq
     Args:
         kept: sequence models of a former night, which may be gone on from.
     """
-    exam = snapshot.rehearsal()
-    customers = snapshot.examined(exam, config.max_validation_customers)
+    holdout = selection_holdout(snapshot)
+    customers = evaluated_users(snapshot, holdout, config.max_validation_customers)
     if len(customers) < config.min_validation_customers:
         log.info("blend: only %d customers to choose on, popularity serves alone", len(customers))
         return Decided(popularity_alone(config))
-    half_life, popularity_ndcg = _best_half_life(snapshot, exam, config)
-    candidates = fit_candidates(snapshot, cache, exam.starts_at, half_life, config, earlier=kept)
-    pool, rows = rehearse(snapshot, exam, candidates, config)
+    half_life, popularity_ndcg = _best_half_life(snapshot, holdout, config)
+    candidates = fit_candidates(snapshot, cache, holdout.starts_at, half_life, config, earlier=kept)
+    pool, rows = rehearse(snapshot, holdout, candidates, config)
     judged_apart = len(customers) >= config.ranker_min_customers
     held = np.arange(len(customers)) % HELD_OUT == 0 if judged_apart else np.zeros(len(customers), dtype=bool)
     weights, penalty, ndcg = search(pool.only(~held), start=0, k=K)
@@ -99,15 +101,15 @@ def decide(snapshot: Snapshot, cache: Path, config: RecommenderConfig, kept: Seq
     if judged_apart:
         apart = pool.only(held)
         blend_ndcg = apart.ndcgs(apart.total(weights) * (1 - penalty * apart.discontent), K).numpy()
-        earlier_rows = list(_earlier_rows(snapshot, exam, cache, half_life, len(customers), config))
+        earlier_rows = list(_earlier_rows(snapshot, holdout, cache, half_life, len(customers), config))
         trial = try_second_stage(rows, earlier_rows, held, blend_ndcg, config)
         choice = replace(choice, **trial.figures)
     unknown = customers.only(held) if trial.judged is not None else customers
-    facts = Facts.read(snapshot, exam.starts_at)
-    model = scorer_by(choice, candidates, snapshot.catalogue, facts, known_before(snapshot, exam), config, trial.judged)
-    choice = replace(choice, diversity=best_variety(snapshot, exam, replace(model, category=None), unknown, config.diversity))
+    facts = ProductStatistics.read(snapshot, holdout.starts_at)
+    model = scorer_by(choice, candidates, snapshot.catalogue, facts, known_products(snapshot, holdout), config, trial.judged)
+    choice = replace(choice, diversity=best_variety(snapshot, holdout, replace(model, category=None), unknown, config.diversity))
     model = replace(model, diversity=choice.diversity)
-    choice = replace(choice, popular_segments=_worse_segments(snapshot, exam, candidates, facts, model, unknown))
+    choice = replace(choice, popular_segments=_worse_segments(snapshot, holdout, candidates, facts, model, unknown))
     return Decided(choice, candidates, trial.ranker, trial.learned)
 
 
@@ -149,13 +151,13 @@ def _trained(learned: Sequence[Rows], held_out: Rows, config: RecommenderConfig)
 
 
 def _earlier_rows(
-    snapshot: Snapshot, exam: Exam, cache: Path, half_life: float, customers: int, config: RecommenderConfig
+    snapshot: Snapshot, holdout: Holdout, cache: Path, half_life: float, customers: int, config: RecommenderConfig
 ) -> Iterator[Rows]:
     """Rows of earlier days, each by candidates fitted before them, as far as the customers are too few without."""
-    for _, before in zip(range(config.ranker_windows - 1), earlier(snapshot, exam), strict=False):
+    for _, before in zip(range(config.ranker_windows - 1), earlier_holdouts(snapshot, holdout), strict=False):
         if customers >= config.ranker_customers:
             return
-        if not len(snapshot.examined(before, 1)):
+        if not len(evaluated_users(snapshot, before, 1)):
             continue
         rows = rows_before(snapshot, before, fit_candidates(snapshot, cache, before.starts_at, half_life, config), config)
         customers += len(rows.sizes)
@@ -163,29 +165,29 @@ def _earlier_rows(
 
 
 def _worse_segments(
-    snapshot: Snapshot, exam: Exam, candidates: Sequence[Candidate], facts: Facts, model: Scorer, customers: Customers
+    snapshot: Snapshot, holdout: Holdout, candidates: Sequence[Candidate], facts: ProductStatistics, model: Scorer, customers: Customers
 ) -> list[str]:
-    """The segments that a model serves worse than popularity on the exam's customers, asked of the candidates it was chosen with."""
-    segments = snapshot.segments_before(customers, exam)
-    if exam.split is None or segments.null_count == len(segments):  # too young a shop to know of segments
+    """The segments that a model serves worse than popularity on the holdout's customers, asked of the candidates it was chosen with."""
+    segments = read_segments_before(snapshot, customers, holdout)
+    if holdout.split is None or segments.null_count == len(segments):  # too young a shop to know of segments
         return []
     config = model.config
     baselines = {"popularity": scorer_by(popularity_alone(config), candidates, snapshot.catalogue, facts, model.allowed, config)}
-    evaluation = judge(snapshot, exam, exam.split, model, baselines, customers)
+    evaluation = judge(snapshot, holdout, holdout.split, model, baselines, customers)
     worse = worse_than_popularity(evaluation, segments, config.min_validation_customers)
     log.info("segments: popularity serves %s", ", ".join(worse) or "none of its own")
     return worse
 
 
-def _best_half_life(snapshot: Snapshot, exam: Exam, config: RecommenderConfig) -> tuple[float, float]:
+def _best_half_life(snapshot: Snapshot, holdout: Holdout, config: RecommenderConfig) -> tuple[float, float]:
     """The half-life whose popularity ranks best, and its NDCG."""
     tried = sorted({*HALF_LIVES, config.half_life_days})
     popularities: list[Candidate] = []
     for half_life in tried:
         popularity = Popularity(config)
-        popularity.worth = snapshot.popularity(half_life, exam.starts_at)["all"]
+        popularity.worth = read_popularity(snapshot, half_life, holdout.starts_at)["all"]
         popularities.append(popularity)
-    pool = pool_before(snapshot, exam, popularities, config)
+    pool = pool_before(snapshot, holdout, popularities, config)
     values = [pool.ndcg(scores, K) for scores in pool.scores]
     best = int(np.argmax(values))
     return tried[best], values[best]

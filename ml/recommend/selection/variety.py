@@ -7,7 +7,10 @@ import logging
 import numpy as np
 
 from ml.evidence import is_better
-from ml.recommend.data.shop_arrays import Customers, Exam
+from ml.recommend.data.customers import Customers
+from ml.recommend.data.exclusions import read_owned
+from ml.recommend.data.histories import read_history
+from ml.recommend.data.holdouts import Holdout, read_labels
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation import metrics
 from ml.recommend.evaluation.evaluate import K
@@ -19,16 +22,16 @@ log = logging.getLogger(__name__)
 TRIED = (0.02, 0.05, 0.1, 0.2, 0.35)
 
 
-def best_variety(snapshot: Snapshot, exam: Exam, model: Scorer, customers: Customers, least: float) -> float:
+def best_variety(snapshot: Snapshot, holdout: Holdout, model: Scorer, customers: Customers, least: float) -> float:
     """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is beyond
     chance (see `is_better`).
 
     Args:
         model: ranks without any variety.
-        customers: of the exam (see `Snapshot.examined`).
+        customers: of the holdout (see `evaluated_users`).
     """
-    history, owned = snapshot.history(customers, exam.starts_at), snapshot.owned(customers, exam.starts_at)
-    answers, category = snapshot.labels(customers, exam), snapshot.catalogue.category
+    history, owned = read_history(snapshot, customers, holdout.starts_at), read_owned(snapshot, customers, holdout.starts_at)
+    answers, category = read_labels(snapshot, customers, holdout), snapshot.catalogue.category
     tried = [least, *(value for value in TRIED if value > least)]
     pool = max(LOOKED_AT * K, LEAST_LOOKED_AT)
 

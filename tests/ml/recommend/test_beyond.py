@@ -8,6 +8,7 @@ from test_recommender import by_customer, fitted, predicted
 from tiny_snapshots import DAY, START, TEST, VALIDATION, two_tastes, write_snapshot
 
 from ml.nightly_model import BEFORE_TEST
+from ml.recommend.data.holdouts import evaluated_users, holdout_of
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation import beyond_accuracy
 from ml.recommend.lists.diversity import diversify
@@ -138,9 +139,9 @@ def test_variety_is_chosen_where_validation_likes_it(tmp_path, config, wanted, l
     later = [(f"c{c:02d}", p, "purchase", VALIDATION + DAY) for c in range(30) for p in wanted]
     features = write_snapshot(tmp_path / "features", [("c00", "p035", "view", START + DAY), *later], products)
     snapshot = Snapshot(features, config)
-    exam = snapshot.exam("validation")
+    holdout = holdout_of(snapshot, "validation")
     everything = np.ones(36)
     model = Scorer([OneCategoryFirst()], np.ones(1), everything, np.zeros(36), np.ones(36, dtype=bool), config)
-    customers = snapshot.examined(exam, 30)
-    assert (best_variety(snapshot, exam, model, customers, 0.0) > 0) == liked
-    assert best_variety(snapshot, exam, model, customers.only(np.zeros(30, dtype=bool)), 0.05) == 0.05, "nobody to ask"
+    customers = evaluated_users(snapshot, holdout, 30)
+    assert (best_variety(snapshot, holdout, model, customers, 0.0) > 0) == liked
+    assert best_variety(snapshot, holdout, model, customers.only(np.zeros(30, dtype=bool)), 0.05) == 0.05, "nobody to ask"

@@ -15,7 +15,8 @@ from ml.recommend.candidates.item_knn import ItemKnn
 from ml.recommend.candidates.item_weights import strongest_per_row
 from ml.recommend.candidates.transitions import Transitions
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import Catalogue, History
+from ml.recommend.data.catalogue import Catalogue
+from ml.recommend.data.histories import History
 from ml.recommend.evaluation import metrics
 from ml.recommend.ranking.blend import Pool, search, unit
 from ml.recommend.ranking.topk import top_k

@@ -16,19 +16,21 @@ from ml.recommend.candidates.taste import Taste
 from ml.recommend.candidates.transitions import Transitions
 from ml.recommend.candidates.user_knn import UserKnn
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import History
-from ml.recommend.data.snapshot import HABIT_FADE, Snapshot
+from ml.recommend.data.customers import active_customers
+from ml.recommend.data.histories import HABIT_DECAY, History, read_history
+from ml.recommend.data.popularity import read_popularity
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.ranking.blend import Pool, search, unit
 from ml.recommend.ranking.ranker import pool_of
 
 
 def read(folder: Path, config: RecommenderConfig) -> tuple[Snapshot, History]:
     snapshot = Snapshot(folder, config)
-    return snapshot, snapshot.history(snapshot.active())
+    return snapshot, read_history(snapshot, active_customers(snapshot))
 
 
 def training(snapshot: Snapshot, history: History, cache: Path) -> Training:
-    return Training(snapshot.catalogue, history, snapshot.popularity(60)["all"], cache)
+    return Training(snapshot.catalogue, history, read_popularity(snapshot, 60)["all"], cache)
 
 
 def bought(customer: str, product: str, *days: float) -> list[Event]:
@@ -41,8 +43,8 @@ def test_a_habit_fades_with_the_orders_since(tmp_path, config):
     by_name = dict(zip(snapshot.catalogue.ids.take(history.product).to_pylist(), range(3), strict=True))
     # orders on the days 1, 2, 5 and 9
     milk, bread, tea = (by_name[name] for name in ("milk", "bread", "tea"))
-    assert history.habit[milk] == pytest.approx(HABIT_FADE + HABIT_FADE**2 + HABIT_FADE**3)
-    assert history.habit[bread] == pytest.approx(1 + HABIT_FADE**3) and history.habit[tea] == 0
+    assert history.habit[milk] == pytest.approx(HABIT_DECAY + HABIT_DECAY**2 + HABIT_DECAY**3)
+    assert history.habit[bread] == pytest.approx(1 + HABIT_DECAY**3) and history.habit[tea] == 0
     assert [history.orders_ago[entry] for entry in (milk, bread, tea)] == [1, 0, 0]
     assert [history.orders_since[entry] for entry in (milk, bread, tea)] == [4, 4, 0]
 
@@ -113,7 +115,7 @@ def test_what_follows_is_believed_more_where_the_categories_follow_each_other(tm
     model = Follow(config)
     model.fit(training(snapshot, history, tmp_path))
     number = {name: place for place, name in enumerate(snapshot.catalogue.ids.to_pylist())}
-    asked = list(snapshot.active().ids.to_pylist()).index("asked")
+    asked = list(active_customers(snapshot).ids.to_pylist()).index("asked")
     scores = model.score(history)[asked]
     assert scores[number["strap0"]] > scores[number["book0"]]
     assert history.moment == snapshot.moment(END)

@@ -14,6 +14,8 @@ from ml.recommend.candidates.als import Als
 from ml.recommend.candidates.content import Content
 from ml.recommend.candidates.fitting import CANDIDATES, fit_candidates
 from ml.recommend.candidates.sequence import SequenceModel
+from ml.recommend.data.customers import active_customers
+from ml.recommend.data.histories import read_history
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.threads import AHEAD, side_by_side
 
@@ -76,7 +78,7 @@ def test_no_candidate_depends_on_threads_nor_most_on_who_else_is_asked(tmp_path,
             of_threads.append({c.name: {name: array.tobytes() for name, array in c.arrays().items()} for c in kept})
         assert of_threads[0] == of_threads[1]
         seen |= {type(candidate) for candidate in kept}
-        asked = snapshot.history(snapshot.active())
+        asked = read_history(snapshot, active_customers(snapshot))
         for candidate in kept:
             if not isinstance(candidate, Als | Content | SequenceModel):
                 alone = [candidate.score(asked.rows(row, row + 1)) for row in range(asked.customers)]

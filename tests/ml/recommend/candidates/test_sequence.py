@@ -13,7 +13,7 @@ import torch
 from ml.recommend.candidates.contract import Training
 from ml.recommend.candidates.sequence import SequenceModel, Sequences
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.shop_arrays import History
+from ml.recommend.data.histories import History
 from tests.ml.recommend.test_methods import catalogue
 
 SMALL = RecommenderConfig(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from tiny_snapshots import write_snapshot
 
-from ml.recommend.data.shop_arrays import EVENT_TYPES
+from ml.recommend.data.histories import EVENT_TYPES
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.lists.reasons import SENTENCES, Reasons
 

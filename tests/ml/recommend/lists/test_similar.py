@@ -10,7 +10,7 @@ import pytest
 from test_recommender import predicted
 from tiny_snapshots import two_tastes, write_snapshot
 
-from ml.recommend.data.shop_arrays import Catalogue
+from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.lists.similar import text_neighbours
 

@@ -14,11 +14,12 @@ from ml.recommend.candidates.fitting import fit_candidates
 from ml.recommend.candidates.popularity import Popularity
 from ml.recommend.candidates.repeat import Repeat
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.data.product_statistics import Facts
+from ml.recommend.data.holdouts import earlier_holdouts, first_interaction_at, selection_holdout
+from ml.recommend.data.product_statistics import ProductStatistics
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.ranking.ranker import Ranker, Rows
 from ml.recommend.recommender import Recommender
-from ml.recommend.selection.backtest import earlier, rehearse
+from ml.recommend.selection.backtest import rehearse
 from ml.recommend.selection.validation import try_second_stage
 
 COFFEE = [f"coffee{n}" for n in range(6)]
@@ -80,9 +81,9 @@ def whole(rows: Rows) -> np.ndarray:
 def rows_of(features: Path, config: RecommenderConfig) -> Rows:
     """What the second stage learns from on the validation days."""
     snapshot = Snapshot(features, config)
-    exam = snapshot.rehearsal()
-    candidates = fit_candidates(snapshot, features.parent, exam.starts_at, 30.0, config, {Popularity.name, Repeat.name})
-    return rehearse(snapshot, exam, candidates, config)[1]
+    holdout = selection_holdout(snapshot)
+    candidates = fit_candidates(snapshot, features.parent, holdout.starts_at, 30.0, config, {Popularity.name, Repeat.name})
+    return rehearse(snapshot, holdout, candidates, config)[1]
 
 
 def test_features_know_nothing_of_the_days_of_the_answers(tmp_path, config):
@@ -99,9 +100,9 @@ def test_features_know_nothing_of_the_days_of_the_answers(tmp_path, config):
 
 def test_earlier_days_are_as_long_and_leave_as_much_before_them(features, config):
     snapshot = Snapshot(features, config)
-    exams = list(earlier(snapshot, snapshot.rehearsal()))
-    assert exams[0].ends_at == VALIDATION and exams[0].starts_at == VALIDATION - (TEST - VALIDATION)
-    assert exams[-1].starts_at - snapshot.first_at >= TEST - VALIDATION
+    holdouts = list(earlier_holdouts(snapshot, selection_holdout(snapshot)))
+    assert holdouts[0].ends_at == VALIDATION and holdouts[0].starts_at == VALIDATION - (TEST - VALIDATION)
+    assert holdouts[-1].starts_at - first_interaction_at(snapshot) >= TEST - VALIDATION
 
 
 def test_the_trees_order_better_than_what_they_were_given(features, config):
@@ -169,7 +170,7 @@ def test_a_customer_with_ten_thousand_events(tmp_path, learning, rows):
 
 def test_gaps_are_drawn_to_the_shops_where_there_are_few(features, config):
     snapshot = Snapshot(features, config)
-    facts = Facts.read(snapshot, TEST)
+    facts = ProductStatistics.read(snapshot, TEST)
     coffee = np.array([name in COFFEE for name in snapshot.catalogue.ids.to_pylist()])
     assert facts.gap_days[coffee] == pytest.approx(9, abs=0.6)
     assert (facts.again[coffee] > 0.9).all() and (facts.again[~coffee] < 0.1).all()
