@@ -48,7 +48,7 @@ def learn(night: Night, name: str) -> None:
     config = with_found(night, name, line.config(night.settings))
     with night.step(f"learn_{name}") as notes:
         _clear(night, name, line)
-        reason = line.model.why_not(night.features, config)
+        reason = line.model.unavailable_reason(night.features, config)
         if reason:
             forget(night, name)
             notes["skipped"] = reason
@@ -161,7 +161,7 @@ def _decide(
 
 def _load(line: ModelLine, folder: Path, config: Any) -> NightlyModel:
     model = line.model.load(folder)
-    model.serve_under(config)
+    model.with_runtime_config(config)
     return model
 
 

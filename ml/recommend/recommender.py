@@ -69,7 +69,7 @@ class Recommender(NightlyModel):
         self._learned: Sequence[Rows] = ()
 
     @classmethod
-    def why_not(cls, features: Path, config: object) -> str | None:
+    def unavailable_reason(cls, features: Path, config: object) -> str | None:
         """Recommendations need a catalogue; everything else can be missing."""
         del config
         if pq.read_metadata(features / "products.parquet").num_rows == 0:

@@ -57,7 +57,7 @@ class AspectModel(NightlyModel):
     config: AspectsConfig
 
     @classmethod
-    def why_not(cls, features: Path, config: object) -> str | None:
+    def unavailable_reason(cls, features: Path, config: object) -> str | None:
         """Why this shop cannot have aspects: too few labelled training reviews, or nearly all of one kind."""
         config = cast(AspectsConfig, config)
         counts = count_labelled(features, ["train"], config.max_chars, config.threads)

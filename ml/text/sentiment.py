@@ -76,12 +76,12 @@ class SentimentModel(NightlyModel):
     def __init__(self, config: SentimentConfig) -> None:
         self.config = config
 
-    def serve_under(self, config: SentimentConfig) -> None:
+    def with_runtime_config(self, config: SentimentConfig) -> None:
         kept = {name: getattr(self.config, name) for name in ("encoder", "max_tokens", "regime")}
         self.config = config.model_copy(update=kept)
 
     @classmethod
-    def why_not(cls, features: Path, config: object) -> str | None:
+    def unavailable_reason(cls, features: Path, config: object) -> str | None:
         """Why this shop cannot have sentiment: too few labelled training reviews, or all of one class."""
         config = cast(SentimentConfig, config)
         counts = count_labelled(features, ["train"], config.max_chars, config.threads)

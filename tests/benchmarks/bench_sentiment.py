@@ -77,7 +77,7 @@ def main() -> int:
 
 def bench(scratch: Path, config: SentimentConfig, *, with_pipeline: bool) -> dict[str, Any]:
     """Figures of a first night's sentiment over scratch/reviews.parquet."""
-    if reason := SentimentModel.why_not(scratch, config):
+    if reason := SentimentModel.unavailable_reason(scratch, config):
         raise UnreadableReviews(f"no sentiment of these reviews: {reason}")
     model, began = SentimentModel(config), time.perf_counter()
     model.fit(scratch, BEFORE_TEST, scratch)

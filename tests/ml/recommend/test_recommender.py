@@ -210,7 +210,7 @@ def test_a_customer_who_owns_everything_gets_nothing_and_hurts_nobody(tmp_path, 
 
 def test_no_interaction_at_all_still_gives_lists(tmp_path, config, rows):
     features = write_snapshot(tmp_path / "features", [], {f"p{p}": {} for p in range(7)}, {"c0": {"segment": "new"}})
-    assert Recommender.why_not(features, config) is None
+    assert Recommender.unavailable_reason(features, config) is None
     entries = rows(predicted(features, tmp_path, config) / "recommendations.parquet")
     assert [entry["product_id"] for entry in entries] == ["p0", "p1", "p2", "p3", "p4"]
     assert {entry["strategy"] for entry in entries} == {"popular"}
@@ -218,7 +218,7 @@ def test_no_interaction_at_all_still_gives_lists(tmp_path, config, rows):
 
 def test_a_shop_without_products_is_told_why(tmp_path, config):
     features = write_snapshot(tmp_path / "features", [], {}, {"c0": {}})
-    assert Recommender.why_not(features, config) == "the shop has no products yet"
+    assert Recommender.unavailable_reason(features, config) == "the shop has no products yet"
 
 
 def test_a_customer_with_ten_thousand_events_is_asked_with_the_latest(tmp_path, config, rows):

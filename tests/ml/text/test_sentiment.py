@@ -48,11 +48,11 @@ def scores(folder: Path) -> list[dict[str, Any]]:
 
 def test_a_shop_with_too_few_reviews_or_one_class_is_told_why(tmp_path: Path) -> None:
     few = write(tmp_path / "few", shop(upto=9))
-    assert SentimentModel.why_not(few, CONFIG) == "9 rated reviews with text to train on, 10 are needed"
+    assert SentimentModel.unavailable_reason(few, CONFIG) == "9 rated reviews with text to train on, 10 are needed"
     happy = write(tmp_path / "happy", [row | {"label": "positive"} for row in shop()])
-    assert SentimentModel.why_not(happy, CONFIG) == "all 36 rated reviews to train on are positive: nothing to tell apart"
-    assert SentimentModel.why_not(write(tmp_path / "none", []), CONFIG) == "0 rated reviews with text to train on, 10 are needed"
-    assert SentimentModel.why_not(write(tmp_path / "fine", shop()), CONFIG) is None
+    assert SentimentModel.unavailable_reason(happy, CONFIG) == "all 36 rated reviews to train on are positive: nothing to tell apart"
+    assert SentimentModel.unavailable_reason(write(tmp_path / "none", []), CONFIG) == "0 rated reviews with text to train on, 10 are needed"
+    assert SentimentModel.unavailable_reason(write(tmp_path / "fine", shop()), CONFIG) is None
 
 
 def test_the_same_seed_gives_the_same_model_and_saving_loses_nothing(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:
