@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.errors import BadSetting
-from ml.text.regimes import Regime
+from ml.text.encoder.regimes import Regime
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn import functional
 
 from ml.text.budget import plan_epochs
-from ml.text.encoder_classifier import shuffled_batches
+from ml.text.encoder.classifier import shuffled_batches
 from ml.text.reviews import LABELS
 from ml.text.threads import training_threads
 

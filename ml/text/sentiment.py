@@ -29,10 +29,10 @@ from ml.text.budget import affordable_tokens, plan_epochs
 from ml.text.calibration import figures
 from ml.text.character_network import CharacterNetwork
 from ml.text.choice import Choice, choose_by_reading
-from ml.text.encoder_classifier import EncoderClassifier
+from ml.text.encoder.classifier import EncoderClassifier
+from ml.text.encoder.pretrained import load_tokenizer
 from ml.text.languages import Reader, Reading
 from ml.text.linear import LinearClassifier, fit_best
-from ml.text.pretrained import load_tokenizer
 from ml.text.reviews import LABELS, Reviews, count_labelled, count_seen, first_labelled, most_reviews, read_labelled
 from ml.text.scoring import write_scores
 from ml.text.sentiment_config import SentimentConfig

@@ -37,8 +37,8 @@ from ml.nightly_model import BEFORE_TEST
 from ml.text.baseline import tfidf_logits
 from ml.text.budget import plan_epochs
 from ml.text.calibration import calibration_error_by_chance, macro_f1
-from ml.text.encoder_classifier import EncoderClassifier
-from ml.text.regimes import Regime, merged
+from ml.text.encoder.classifier import EncoderClassifier
+from ml.text.encoder.regimes import Regime, merged
 from ml.text.reviews import LABELS, Reviews, class_log_probabilities, read_labelled
 from ml.text.sentiment import BASELINE_REVIEWS, SentimentModel
 from ml.text.sentiment_config import SentimentConfig

@@ -12,7 +12,7 @@ from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import History
-from ml.text.encoder import TextEncoder
+from ml.text.encoder.text_encoder import TextEncoder
 
 
 class Content:

@@ -27,7 +27,7 @@ from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import EVENT_TYPES, History
 from ml.recommend.data.words import words_of
 from ml.recommend.threads import one_thread
-from ml.text.encoder import TextEncoder
+from ml.text.encoder.text_encoder import TextEncoder
 
 TOKENS_AT_ONCE = 2048
 # a batch is computed in this many parts, each on one thread, whose gradients are added in order: the same bits whatever the threads

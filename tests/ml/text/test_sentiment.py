@@ -13,11 +13,11 @@ import pytest
 from safetensors import safe_open
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
-from ml.text.encoder_classifier import EncoderClassifier
+from ml.text.encoder.classifier import EncoderClassifier
+from ml.text.encoder.pretrained import load_tokenizer
+from ml.text.encoder.regimes import Regime
 from ml.text.languages import Reader, Reading
 from ml.text.linear import LinearClassifier
-from ml.text.pretrained import load_tokenizer
-from ml.text.regimes import Regime
 from ml.text.reviews import LABELS, read_labelled
 from ml.text.sentiment import SentimentModel
 from ml.text.sentiment_config import CANDIDATES, SentimentConfig

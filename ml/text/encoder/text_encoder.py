@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from ml.text.pretrained import encoder_folder, load_encoder, load_tokenizer
+from ml.text.encoder.pretrained import encoder_folder, load_encoder, load_tokenizer
 
 log = logging.getLogger(__name__)
 

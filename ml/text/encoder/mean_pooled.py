@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from ml.text.pretrained import load_encoder
+from ml.text.encoder.pretrained import load_encoder
 
 HEAD_DROPOUT = 0.1
 FILE = "model.safetensors"

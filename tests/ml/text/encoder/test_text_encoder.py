@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from ml.text.encoder import TextEncoder, encoder_id
+from ml.text.encoder.text_encoder import TextEncoder, encoder_id
 
 TEXTS = [
     "A steel-string acoustic guitar",

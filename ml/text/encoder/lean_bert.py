@@ -63,6 +63,6 @@ class _Layer(torch.nn.Module):
 
 def is_bert(classifier: Any) -> bool:
     """Whether `LeanBert` can take a classifier's place; PEFT's, which puts tokens of its own before a text, it cannot."""
-    from ml.text.mean_pooled import MeanPooledClassifier
+    from ml.text.encoder.mean_pooled import MeanPooledClassifier
 
     return isinstance(classifier, MeanPooledClassifier) and classifier.config.model_type == "bert"

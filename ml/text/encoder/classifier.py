@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch.nn.utils.rnn import pad_sequence
 
-from ml.text.lean_bert import LeanBert, is_bert, traced
-from ml.text.pretrained import load_tokenizer
-from ml.text.regimes import HEAD, PACE, Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
+from ml.text.encoder.lean_bert import LeanBert, is_bert, traced
+from ml.text.encoder.pretrained import load_tokenizer
+from ml.text.encoder.regimes import HEAD, PACE, Regime, adapt, begin_allocating, finish_allocating, load_adapters, merged
 from ml.text.reviews import LABELS, STARS, class_log_probabilities
 from ml.text.threads import training_threads
 
@@ -58,7 +58,7 @@ class EncoderClassifier:
     @classmethod
     def pretrained(cls, encoder: str, max_tokens: int, seed: int, *, stars: bool = False, regime: Regime = "full") -> EncoderClassifier:
         """Encoder `encoder` (see `encoder_folder`) with a new head over stars or LABELS, started from `seed`."""
-        from ml.text.mean_pooled import MeanPooledClassifier
+        from ml.text.encoder.mean_pooled import MeanPooledClassifier
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -170,7 +170,7 @@ class EncoderClassifier:
     @classmethod
     def load(cls, folder: Path, encoder: str, max_tokens: int, regime: Regime, *, stars: bool) -> EncoderClassifier:
         """The classifier as `save` left it; adapters are put on `encoder` again."""
-        from ml.text.mean_pooled import MeanPooledClassifier
+        from ml.text.encoder.mean_pooled import MeanPooledClassifier
 
         if regime in ("full", "head"):
             model = adapt(MeanPooledClassifier.load(folder), regime)

@@ -10,8 +10,8 @@ import torch
 from transformers import pipeline
 
 from ml.text.budget import affordable_tokens, plan_epochs
-from ml.text.encoder_classifier import EncoderClassifier, for_scoring, shuffled_batches
-from ml.text.regimes import Regime
+from ml.text.encoder.classifier import EncoderClassifier, for_scoring, shuffled_batches
+from ml.text.encoder.regimes import Regime
 from ml.text.reviews import LABELS
 
 
@@ -34,7 +34,7 @@ def test_what_is_asked_for_scores_answers_as_the_model_does(regime: Regime, monk
     classifier = EncoderClassifier.pretrained("", 64, seed=1, regime=regime)
     texts = ["", "short", "a somewhat longer text about strings, frets and a neck that is too thick", "long " * 100]
     rounded = for_scoring(classifier.model, regime)
-    monkeypatch.setattr("ml.text.encoder_classifier.scores_in_int8", lambda: False)
+    monkeypatch.setattr("ml.text.encoder.classifier.scores_in_int8", lambda: False)
     exact = for_scoring(classifier.model, regime)
     with torch.inference_mode():
         for row in classifier.tokenize(texts):
