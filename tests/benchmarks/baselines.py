@@ -21,8 +21,8 @@ from ml.recommend.data.histories import History, read_history
 from ml.recommend.data.holdouts import evaluated_users, holdout_of
 from ml.recommend.data.popularity import read_popularity
 from ml.recommend.data.snapshot import Snapshot
-from ml.recommend.evaluation.evaluate import judge
-from ml.recommend.ranking.scoring import Scorer
+from ml.recommend.evaluation.evaluate import evaluate_lists
+from ml.recommend.ranking.scoring import ListScorer
 
 NEIGHBOURS = 100
 ALS: dict[str, Any] = {"factors": 64, "regularization": 0.05, "iterations": 15}
@@ -75,9 +75,9 @@ def baseline_scores(snapshot: Snapshot, split: Split, config: RecommenderConfig)
         item_knn(history),
         *(als(history, alpha, config) for alpha in ALPHAS),
     ]
-    scorers = {b.name: Scorer([b], np.ones(1), np.ones(len(known), np.float32), lately, known, config) for b in baselines}
+    scorers = {b.name: ListScorer([b], np.ones(1), np.ones(len(known), np.float32), lately, known, config) for b in baselines}
     first = next(iter(scorers.values()))
-    judged = judge(snapshot, holdout, split, first, scorers, evaluated_users(snapshot, holdout, config.max_judged_customers))
+    judged = evaluate_lists(snapshot, holdout, split, first, scorers, evaluated_users(snapshot, holdout, config.max_judged_customers))
     scores = {b.name: judged.baselines[b.name] for b in baselines}
     tuned = [scores.pop(f"implicit_als_{alpha:g}") for alpha in ALPHAS]
     return judged.unit_ids, scores | {"implicit_als": max(tuned, key=np.mean)}

@@ -46,8 +46,8 @@ from ml.recommend.data.histories import read_history
 from ml.recommend.data.holdouts import evaluated_users, holdout_of, known_products
 from ml.recommend.data.popularity import read_popularity
 from ml.recommend.data.snapshot import Snapshot
-from ml.recommend.evaluation.evaluate import judge
-from ml.recommend.ranking.scoring import Scorer
+from ml.recommend.evaluation.evaluate import evaluate_lists
+from ml.recommend.ranking.scoring import ListScorer
 from ml.recommend.recommender import Recommender
 
 END = "timestamp '2026-01-01'"
@@ -127,7 +127,7 @@ def measure(features: Path, users: int, scratch: Path) -> dict[str, float]:
     ways = {}
     if judged.choice.second_stage:
         ways["second stage"] = accuracy(judged.evaluate(features, "test", cache))
-    ways["train only"] = accuracy(without_second_stage(judged).evaluate(features, "test", cache))
+    ways["train only"] = accuracy(without_ranker(judged).evaluate(features, "test", cache))
     asked = time.perf_counter()
     judged.refit(snapshot, BEFORE_TEST, cache)
     fitted = time.perf_counter()
@@ -158,11 +158,11 @@ def measure(features: Path, users: int, scratch: Path) -> dict[str, float]:
     }
 
 
-def without_second_stage(model: Recommender) -> Recommender:
+def without_ranker(model: Recommender) -> Recommender:
     """The same candidates by their weights alone."""
     blend = Recommender(model.config)
     blend.choice = replace(model.choice, second_stage=False)
-    blend.candidates, blend.products = model.candidates, model.products
+    blend.generators, blend.products = model.generators, model.products
     return blend
 
 
@@ -184,10 +184,10 @@ def measure_sequence_model(features: Path, users: int, cache: Path) -> dict[str,
     model.fit(Training(snapshot.catalogue, history, popularity.worth, cache))
     fitted = time.perf_counter()
     alone, baseline = (
-        Scorer([candidate], np.ones(1), np.ones(len(known), np.float32), popularity.worth, known, config)
+        ListScorer([candidate], np.ones(1), np.ones(len(known), np.float32), popularity.worth, known, config)
         for candidate in (model, popularity)
     )
-    evaluation = judge(snapshot, holdout, "test", alone, {"popularity": baseline}, evaluated_users(snapshot, holdout, users))
+    evaluation = evaluate_lists(snapshot, holdout, "test", alone, {"popularity": baseline}, evaluated_users(snapshot, holdout, users))
     figures = {metric.name: metric.value for metric in evaluation.metrics}
     return {
         "recall@10": round(figures["recall@10"], 5),

@@ -43,9 +43,9 @@ class Als:
         self.vectors = products.numpy()
 
     def score(self, asked: History) -> np.ndarray:
-        faded = asked.matrix(self.config.als_confidence * np.log1p(asked.evidence) * self.config.fade**asked.steps)
+        decayed = asked.matrix(self.config.als_confidence * np.log1p(asked.evidence) * self.config.fade**asked.steps)
         products = torch.from_numpy(self.vectors)
-        return (solve(faded, products, self.config.als_ridge) @ products.T).numpy()
+        return (solve(decayed, products, self.config.als_ridge) @ products.T).numpy()
 
     def affinity(self, asked: History, customers: np.ndarray, picks: np.ndarray, past: np.ndarray) -> np.ndarray | None:
         del asked, customers
@@ -103,9 +103,9 @@ def solve(confidence: sp.csr_matrix, others: torch.Tensor, ridge: float) -> torc
     return solved
 
 
-def vector_affinity(vectors: np.ndarray, picks: np.ndarray, past: np.ndarray, fade: float) -> np.ndarray:
+def vector_affinity(vectors: np.ndarray, picks: np.ndarray, past: np.ndarray, decay: float) -> np.ndarray:
     """(r, h) cosine of each past product's vector with the pick's, fading with the steps back; 0 where past is -1."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(length > 0, length, 1)
     cosine = np.einsum("rf,rhf->rh", unit[picks], unit[past], optimize=True)
-    return np.where(past >= 0, cosine * fade ** np.arange(past.shape[1], dtype=np.float32), 0)
+    return np.where(past >= 0, cosine * decay ** np.arange(past.shape[1], dtype=np.float32), 0)

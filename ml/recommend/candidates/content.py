@@ -34,8 +34,8 @@ class Content:
         self._read(training.catalogue, training.cache)
 
     def score(self, asked: History) -> np.ndarray:
-        faded = asked.matrix(self.config.fade**asked.steps * np.log1p(asked.evidence))
-        profile = faded @ self.vectors
+        decayed = asked.matrix(self.config.fade**asked.steps * np.log1p(asked.evidence))
+        profile = decayed @ self.vectors
         length = np.linalg.norm(profile, axis=1, keepdims=True)
         return (profile / np.where(length > 0, length, 1)) @ self.vectors.T
 

@@ -36,10 +36,10 @@ class Training:
     history: History
     popularity: np.ndarray
     cache: Path
-    earlier: Sequence[Candidate] = ()
+    earlier: Sequence[CandidateGenerator] = ()
 
 
-class Candidate(Protocol):
+class CandidateGenerator(Protocol):
     """One kind of candidate. `strategy` is the name shoppers' rows carry when it contributed most."""
 
     name: ClassVar[str]

@@ -25,18 +25,18 @@ class ItemWeights:
         self.config = config
 
     @property
-    def fade(self) -> float:
+    def decay(self) -> float:
         """What a product counts, against the customer's next later one, when it is asked with."""
         return self.config.fade
 
     def score(self, asked: History) -> np.ndarray:
-        faded = asked.matrix(self.fade**asked.steps)
-        return (faded @ self.weights).toarray()
+        decayed = asked.matrix(self.decay**asked.steps)
+        return (decayed @ self.weights).toarray()
 
     def affinity(self, asked: History, customers: np.ndarray, picks: np.ndarray, past: np.ndarray) -> np.ndarray | None:
         del asked, customers
         affinities = np.asarray(self.weights[past.ravel(), np.repeat(picks, past.shape[1])], dtype=np.float32).reshape(past.shape)
-        return np.where(past >= 0, affinities * self.fade ** np.arange(past.shape[1], dtype=np.float32), 0)
+        return np.where(past >= 0, affinities * self.decay ** np.arange(past.shape[1], dtype=np.float32), 0)
 
     def arrays(self) -> Arrays:
         return {"indptr": self.weights.indptr, "indices": self.weights.indices, "data": self.weights.data}

@@ -21,7 +21,7 @@ from ml.recommend.data.words import precision, words_of
 from ml.recommend.threads import one_thread
 
 # a product further back than this share of the latest one's weight is not looked at
-LEAST = 0.01
+MIN_DECAY = 0.01
 EXAMPLES_AT_ONCE = 200_000
 
 
@@ -31,7 +31,7 @@ class Transitions(ItemWeights):
     name: ClassVar[str] = "transitions"
 
     @property
-    def fade(self) -> float:
+    def decay(self) -> float:
         """Asked with, the past fades faster than it does in the examples."""
         return self.config.transitions_fade
 
@@ -59,7 +59,7 @@ class Transitions(ItemWeights):
             self.weights = strongest_of_dense(weights.fill_diagonal_(0), kept, history.products, config.neighbours)
 
 
-def counts(history: History, kept: np.ndarray, fade: float, reverse: float) -> tuple[torch.Tensor, sp.csr_matrix]:
+def counts(history: History, kept: np.ndarray, decay: float, reverse: float) -> tuple[torch.Tensor, sp.csr_matrix]:
     """The two sides of the regression's normal equations, over the kept products.
 
     An example is a place in a history: what was wanted there, and what came before it, weighing fade^0, fade^1, ... from there back.
@@ -82,7 +82,7 @@ def counts(history: History, kept: np.ndarray, fade: float, reverse: float) -> t
         for begin in range(0, len(product) if weight else 0, EXAMPLES_AT_ONCE):
             place = np.arange(begin, min(begin + EXAMPLES_AT_ONCE, len(product)))
             rows, columns, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-            for steps in range(1, 1 + int(np.log(LEAST) / np.log(fade)) if fade < 1 else len(product)):
+            for steps in range(1, 1 + int(np.log(MIN_DECAY) / np.log(decay)) if decay < 1 else len(product)):
                 other = place + direction * steps
                 inside = (other >= 0) & (other < len(product))
                 inside[inside] = customer[other[inside]] == customer[place[inside]]
@@ -90,7 +90,7 @@ def counts(history: History, kept: np.ndarray, fade: float, reverse: float) -> t
                     break
                 rows.append(np.flatnonzero(inside))
                 columns.append(product[other[inside]])
-                values.append(np.full(len(rows[-1]), fade ** (steps - 1), np.float32))
+                values.append(np.full(len(rows[-1]), decay ** (steps - 1), np.float32))
             entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
             past = sp.csr_matrix(entries, shape=(len(place), len(kept)))
             wanted = sp.csr_matrix((np.full(len(place), weight, np.float32), product[place], np.arange(len(place) + 1)), past.shape)

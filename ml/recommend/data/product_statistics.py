@@ -42,7 +42,7 @@ class ProductStatistics:
     again: np.ndarray
     gap_days: np.ndarray
     repeatable: np.ndarray
-    discontent: np.ndarray
+    dissatisfaction: np.ndarray
 
     @classmethod
     def read(cls, snapshot: Snapshot, before: datetime | None) -> Self:
@@ -55,7 +55,7 @@ class ProductStatistics:
             again=(found["repeat_buyers"] / np.maximum(buyers, 1)).astype(np.float32),
             gap_days=_gap_days(snapshot.catalogue, found["gaps"], found["log_gaps"]),
             repeatable=read_repeatable(snapshot, before).astype(np.float32),
-            discontent=read_dissatisfaction(snapshot, before),
+            dissatisfaction=read_dissatisfaction(snapshot, before),
         )
 
 

@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ml.recommend.data.catalogue import Catalogue
 
-MOST_WORDS = 4096
+MAX_WORDS = 4096
 # a Chinese character is a word of its own
 WORD = r"[\u3400-\u9fff]|[^\W_]+"
 
@@ -21,7 +21,7 @@ def words_of(catalogue: Catalogue) -> sp.csr_matrix:
     """
     texts = catalogue.texts.to_pylist()
     vectorizer = TfidfVectorizer(
-        token_pattern=WORD, min_df=2, max_df=max(2, len(texts) // 2), max_features=MOST_WORDS, binary=True, dtype=np.float32
+        token_pattern=WORD, min_df=2, max_df=max(2, len(texts) // 2), max_features=MAX_WORDS, binary=True, dtype=np.float32
     )
     try:
         return vectorizer.fit_transform(texts).tocsr()

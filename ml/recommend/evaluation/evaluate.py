@@ -17,7 +17,7 @@ from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation import beyond_accuracy, metrics
 from ml.recommend.evaluation.segments import is_in
 from ml.recommend.lists.categories import category_shares
-from ml.recommend.ranking.scoring import Scorer, within
+from ml.recommend.ranking.scoring import ListScorer, within
 
 K = 10
 DECIDING = f"ndcg@{K}"
@@ -26,7 +26,7 @@ NEW_DAYS = 30
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedLists:
     """One scorer's lists for n customers, place by place, and what each customer's list is worth.
 
     Attributes:
@@ -40,8 +40,8 @@ class Judged:
     miscalibration: np.ndarray
 
 
-def judge(
-    snapshot: Snapshot, holdout: Holdout, split: Split, model: Scorer, baselines: Mapping[str, Scorer], customers: Customers
+def evaluate_lists(
+    snapshot: Snapshot, holdout: Holdout, split: Split, model: ListScorer, baselines: Mapping[str, ListScorer], customers: Customers
 ) -> Evaluation:
     """Judges customers of the holdout (see `evaluated_users`), who have an answer that a list could hold.
 
@@ -54,17 +54,17 @@ def judge(
     Where nobody has an answer, nobody has a figure: what is no figure is NaN.
     """
     segments = read_segments_before(snapshot, customers, holdout)
-    answers = read_labels(snapshot, customers, holdout)
-    judged = _lists(snapshot, holdout, {"model": model, **baselines}, customers, answers)
+    labels = read_labels(snapshot, customers, holdout)
+    evaluated = _lists(snapshot, holdout, {"model": model, **baselines}, customers, labels)
     first = next(iter(baselines))
-    units = {name: metrics.ndcg(of.hits, np.bincount(answers[0], minlength=len(customers))) for name, of in judged.items()}
+    units = {name: metrics.ndcg(of.hits, np.bincount(labels[0], minlength=len(customers))) for name, of in evaluated.items()}
     found: list[Metric] = []
-    compared = {name: judged[name] for name in ("model", first)}
+    compared = {name: evaluated[name] for name in ("model", first)}
     for label, members in _groups(segments, snapshot.config.min_validation_customers):
-        figures = {name: _figures(snapshot, model, of, answers, members) for name, of in compared.items()}
+        figures = {name: _figures(snapshot, model, of, labels, members) for name, of in compared.items()}
         found += [Metric(f"{name}{label}", value, first, figures[first][name]) for name, value in figures["model"].items()]
         found.append(Metric(f"judged_customers{label}", float(len(members))))
-    found += _by_age(snapshot, holdout, compared, answers)
+    found += _by_age(snapshot, holdout, compared, labels)
     found.append(Metric("variety", model.diversity))
     found += [Metric(f"serves_popularity.segment={name}", 1.0) for name in model.popular_segments]
     ids = np.array(customers.ids.to_pylist(), dtype=object)
@@ -73,8 +73,8 @@ def judge(
 
 
 def _lists(
-    snapshot: Snapshot, holdout: Holdout, scorers: Mapping[str, Scorer], customers: Customers, answers: tuple[np.ndarray, np.ndarray]
-) -> dict[str, Judged]:
+    snapshot: Snapshot, holdout: Holdout, scorers: Mapping[str, ListScorer], customers: Customers, labels: tuple[np.ndarray, np.ndarray]
+) -> dict[str, EvaluatedLists]:
     """Every scorer's lists, a block of customers at a time."""
     history = read_history(snapshot, customers, holdout.starts_at)
     owned = read_owned(snapshot, customers, holdout.starts_at)
@@ -85,7 +85,7 @@ def _lists(
         columns: dict[str, tuple[np.ndarray, ...]] = {}
         asked = history.rows(begin, end)
         wanted = np.zeros((end - begin, len(snapshot.catalogue)), dtype=bool)
-        wanted[within(answers, begin, end)] = True
+        wanted[within(labels, begin, end)] = True
         shares = category_shares(asked, category, snapshot.config.half_life_days)
         for name, scorer in scorers.items():
             plain = is_in(segments.slice(begin, end - begin), scorer.popular_segments)
@@ -104,7 +104,7 @@ def _lists(
     nothing = (np.empty((0, K), np.int64), np.empty((0, K), dtype=bool), np.empty(0))
     parts = list(next(iter(scorers.values())).by_block(len(customers), of_block))
     of_all = {name: zip(nothing, *(part[name] for part in parts), strict=True) for name in scorers}
-    return {name: Judged(*(np.concatenate(column) for column in columns)) for name, columns in of_all.items()}
+    return {name: EvaluatedLists(*(np.concatenate(column) for column in columns)) for name, columns in of_all.items()}
 
 
 def _groups(segments: pa.StringArray, least: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -117,13 +117,13 @@ def _groups(segments: pa.StringArray, least: int) -> Iterator[tuple[str, np.ndar
 
 
 def _figures(
-    snapshot: Snapshot, model: Scorer, judged: Judged, answers: tuple[np.ndarray, np.ndarray], members: np.ndarray
+    snapshot: Snapshot, model: ListScorer, evaluated: EvaluatedLists, labels: tuple[np.ndarray, np.ndarray], members: np.ndarray
 ) -> dict[str, float]:
     """All figures of some customers' lists, the deciding one first; NaN where nobody has a value."""
-    hits, products = judged.hits[members], judged.products[members]
-    wanted = np.bincount(answers[0], minlength=len(judged.hits))
+    hits, products = evaluated.hits[members], evaluated.products[members]
+    wanted = np.bincount(labels[0], minlength=len(evaluated.hits))
     place = beyond_accuracy.percentiles(model.popularity, model.allowed)
-    of_answers = np.bincount(answers[0], weights=place[answers[1]], minlength=len(wanted)) / np.maximum(wanted, 1)
+    of_answers = np.bincount(labels[0], weights=place[labels[1]], minlength=len(wanted)) / np.maximum(wanted, 1)
     groups = np.where(products >= 0, snapshot.catalogue.category[products], -2)
     return {
         DECIDING: _mean(metrics.ndcg(hits, wanted[members])),
@@ -132,22 +132,24 @@ def _figures(
         f"coverage@{K}": metrics.coverage(products[products >= 0], int(model.allowed.sum())) if len(members) else np.nan,
         f"novelty@{K}": metrics.novelty(products[products >= 0], model.popularity) if (products >= 0).any() else np.nan,
         f"diversity@{K}": _mean_known(beyond_accuracy.diversity(groups)) if (snapshot.catalogue.category >= 0).any() else np.nan,
-        f"miscalibration@{K}": _mean_known(judged.miscalibration[members]),
+        f"miscalibration@{K}": _mean_known(evaluated.miscalibration[members]),
         f"popularity_bias@{K}": _mean_known(beyond_accuracy.mean_of_shown(place, products) - of_answers[members]),
     }
 
 
-def _by_age(snapshot: Snapshot, holdout: Holdout, judged: Mapping[str, Judged], answers: tuple[np.ndarray, np.ndarray]) -> Iterator[Metric]:
+def _by_age(
+    snapshot: Snapshot, holdout: Holdout, evaluated: Mapping[str, EvaluatedLists], labels: tuple[np.ndarray, np.ndarray]
+) -> Iterator[Metric]:
     """NDCG of answers about products that were new when the split began, and of those about the others."""
     moment = np.datetime64(holdout.starts_at, "us").astype(np.int64)
     new = snapshot.catalogue.known_at > moment - NEW_DAYS * 86_400_000_000
-    model, baseline = judged
+    model, baseline = evaluated
     for name, of_age in (("new", new), ("old", ~new)):
-        wanted = np.bincount(answers[0][of_age[answers[1]]], minlength=len(judged[model].hits))
+        wanted = np.bincount(labels[0][of_age[labels[1]]], minlength=len(evaluated[model].hits))
         members = np.flatnonzero(wanted)
         if len(members) < snapshot.config.min_validation_customers:
             continue
-        ndcg = {who: _mean(metrics.ndcg((of.hits & of_age[of.products])[members], wanted[members])) for who, of in judged.items()}
+        ndcg = {who: _mean(metrics.ndcg((of.hits & of_age[of.products])[members], wanted[members])) for who, of in evaluated.items()}
         yield Metric(f"{DECIDING}.product_age={name}", ndcg[model], baseline, ndcg[baseline])
         yield Metric(f"judged_customers.product_age={name}", float(len(members)))
 

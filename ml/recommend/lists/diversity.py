@@ -8,7 +8,7 @@ from ml.recommend.ranking.topk import top_k
 
 # products looked at for a place in a list
 LOOKED_AT = 10
-LEAST_LOOKED_AT = 100
+MIN_LOOKED_AT = 100
 
 
 def diversify(total: np.ndarray, category: np.ndarray, alpha: float, k: int) -> None:
@@ -28,7 +28,7 @@ def diversify(total: np.ndarray, category: np.ndarray, alpha: float, k: int) -> 
     """
     if alpha == 0 or total.shape[1] == 0:
         return
-    best, worth = top_k(total, max(LOOKED_AT * k, LEAST_LOOKED_AT))
+    best, worth = top_k(total, max(LOOKED_AT * k, MIN_LOOKED_AT))
     varied = scaled(worth, category[best], alpha)
     shown = np.isfinite(worth)
     lowest = np.where(shown, varied, np.inf).min(axis=1, initial=np.inf, keepdims=True)

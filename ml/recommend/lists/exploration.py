@@ -19,7 +19,7 @@ from ml.recommend.data.histories import History
 from ml.recommend.data.snapshot import Snapshot
 
 # new products tonight's places are drawn from; of more, a sample that is the same for everybody
-MOST_PRODUCTS = 1000
+MAX_PRODUCTS = 1000
 # a difference of so much in the cosine of texts multiplies the odds by e
 COSINE = 0.1
 # share of the probability that is spread evenly, so that no propensity is tiny and no weight of a click huge
@@ -47,9 +47,9 @@ class Exploration:
         if config.exploration_share == 0:
             return None
         products = _new_products(snapshot, config.new_product_days)
-        if len(products) > MOST_PRODUCTS:
+        if len(products) > MAX_PRODUCTS:
             seed = [config.seed, int(snapshot.as_of.replace(tzinfo=UTC).timestamp())]
-            products = np.sort(np.random.default_rng(seed).choice(products, MOST_PRODUCTS, replace=False))
+            products = np.sort(np.random.default_rng(seed).choice(products, MAX_PRODUCTS, replace=False))
         count = max(1, round(config.exploration_share * config.list_length))
         places = ((np.arange(count) + 0.5) * config.list_length / count).astype(np.int64)
         return cls(places, products, content) if len(products) else None

@@ -23,10 +23,10 @@ from ml.recommend.lists.exploration import Draws, Exploration
 from ml.recommend.lists.reasons import Reasons
 from ml.recommend.lists.rules import Rules
 from ml.recommend.ranking.blend import unit
-from ml.recommend.ranking.scoring import Lists, Scorer, within
+from ml.recommend.ranking.scoring import Lists, ListScorer, within
 
 # a read of the snapshot serves this many customers, so that few reads serve all
-WINDOW = 10_000
+CUSTOMERS_AT_ONCE = 10_000
 # how far back a reason reaches
 PAST = 20
 
@@ -73,7 +73,7 @@ class _Block:
         return products, scores
 
 
-def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, content: Content | None, out: Path) -> dict[str, int]:
+def write_lists(snapshot: Snapshot, scorer: ListScorer, half_life_days: float, content: Content | None, out: Path) -> dict[str, int]:
     """Writes recommendations.parquet, recommendations_by_category.parquet and recommendations_default.parquet into the folder `out`;
     returns their rows.
 
@@ -91,7 +91,7 @@ def write_lists(snapshot: Snapshot, scorer: Scorer, half_life_days: float, conte
         CategoryLists(snapshot.catalogue, snapshot.config, out) as by_category,
     ):
         maker = _ListMaker(snapshot, scorer, segments, reasons, rules, exploration, by_category)
-        for customers in read_chunks(snapshot, WINDOW):
+        for customers in read_chunks(snapshot, CUSTOMERS_AT_ONCE):
             for batch, of_categories in maker.lists(customers):
                 writer.write_batch(batch)
                 by_category.write(of_categories)
@@ -110,7 +110,7 @@ class _ListMaker:
     """
 
     snapshot: Snapshot
-    scorer: Scorer
+    scorer: ListScorer
     segments: Mapping[str, np.ndarray]
     reasons: Reasons
     rules: Rules
@@ -145,18 +145,18 @@ def _segment_scores(customers: Customers, strangers: np.ndarray, segments: Mappi
     return table[number.to_numpy(zero_copy_only=False)]
 
 
-def _batch(snapshot: Snapshot, scorer: Scorer, reasons: Reasons, block: _Block, ranked: Lists, instead: np.ndarray) -> pa.RecordBatch:
+def _batch(snapshot: Snapshot, scorer: ListScorer, reasons: Reasons, block: _Block, ranked: Lists, instead: np.ndarray) -> pa.RecordBatch:
     """The rows of one block of customers, in the order of customer and rank."""
     customers, asked, shown = block.customers, block.asked, np.isfinite(ranked.scores)
     row, place = np.nonzero(shown)
     products = ranked.products[shown]
     parts = ranked.parts[shown]
     part = parts.argmax(axis=1)
-    for column, candidate in enumerate(scorer.candidates):  # whoever else speaks for it, what was bought before is bought again
-        if candidate.strategy == "buy_again":
+    for column, generator in enumerate(scorer.generators):  # whoever else speaks for it, what was bought before is bought again
+        if generator.strategy == "buy_again":
             part[parts[:, column] > 0] = column
     contributed = parts[np.arange(len(part)), part] > 0
-    strategies = np.array([candidate.strategy for candidate in scorer.candidates], dtype=object)[part]
+    strategies = np.array([generator.strategy for generator in scorer.generators], dtype=object)[part]
     strategies[~contributed] = "popular"
     nobody = np.diff(asked.indptr)[row] == 0
     number = np.cumsum(np.diff(asked.indptr) == 0) - 1  # a stranger's row in `instead`
@@ -184,7 +184,7 @@ def _batch(snapshot: Snapshot, scorer: Scorer, reasons: Reasons, block: _Block, 
     )
 
 
-def _because(scorer: Scorer, asked: History, row: np.ndarray, products: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _because(scorer: ListScorer, asked: History, row: np.ndarray, products: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each recommended row the past product that spoke most for it (-1 where none did) and the number of its event."""
     place = asked.indptr[:-1][:, None] + np.arange(PAST)
     inside = place < asked.indptr[1:][:, None]
@@ -194,21 +194,21 @@ def _because(scorer: Scorer, asked: History, row: np.ndarray, products: np.ndarr
     if len(asked.product) == 0:
         return because, events
     past, event = np.where(inside, asked.product[place], -1), asked.event[place]
-    for number, candidate in enumerate(scorer.candidates):
+    for number, generator in enumerate(scorer.generators):
         mine = np.flatnonzero(part == number)
-        affinity = candidate.affinity(asked, row[mine], products[mine], past[row[mine]]) if len(mine) else None
+        affinity = generator.affinity(asked, row[mine], products[mine], past[row[mine]]) if len(mine) else None
         if affinity is None:
             continue
         best = affinity.argmax(axis=1)
         found = affinity[np.arange(len(mine)), best] > 0
         # what is offered again speaks for itself, however far back it was bought
-        otherwise = products[mine] if candidate.strategy == "buy_again" else -1
+        otherwise = products[mine] if generator.strategy == "buy_again" else -1
         because[mine] = np.where(found, past[row[mine], best], otherwise)
         events[mine] = event[row[mine], best]
     return because, events
 
 
-def _write_defaults(snapshot: Snapshot, scorer: Scorer, rules: Rules, segments: Mapping[str, np.ndarray], out: Path) -> int:
+def _write_defaults(snapshot: Snapshot, scorer: ListScorer, rules: Rules, segments: Mapping[str, np.ndarray], out: Path) -> int:
     """One list a segment and one for 'all', of what may be shown to people of unknown age; products nobody wanted yet come last."""
     names = sorted(segments)
     total = unit(np.stack([segments[name] for name in names])) * scorer.demotion + scorer.filling

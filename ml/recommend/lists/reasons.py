@@ -13,7 +13,7 @@ import yaml
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import EVENT_TYPES
 
-LONGEST_TITLE = 80
+MAX_TITLE_LENGTH = 80
 
 # templates by language and key
 SENTENCES: dict[str, dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_name("sentences.yml").read_text(encoding="utf-8"))
@@ -32,8 +32,8 @@ class Reasons:
         self._keys = list(self._templates)
         self._because = np.array([self._keys.index(f"because.{event}") for event in EVENT_TYPES])
         title = pc.utf8_trim_whitespace(pc.replace_substring_regex(catalogue.titles, r"\s+", " "))
-        cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(title, 0, LONGEST_TITLE - 1), "…", "")
-        title = pc.if_else(pc.greater(pc.utf8_length(title), LONGEST_TITLE), cut, title)
+        cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(title, 0, MAX_TITLE_LENGTH - 1), "…", "")
+        title = pc.if_else(pc.greater(pc.utf8_length(title), MAX_TITLE_LENGTH), cut, title)
         empty = pa.scalar(None, pa.string())
         self._title = pc.if_else(pc.equal(title, ""), empty, title)
         # of a path of categories the narrowest says most

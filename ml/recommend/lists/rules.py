@@ -178,13 +178,13 @@ class Rules:
         while len(active):
             looked_at, worth = top_k(total if len(active) == len(total) else total[active], LOOKED_AT * filled.products.shape[1])
             for place in range(looked_at.shape[1]):
-                judged = np.flatnonzero(np.isfinite(worth[:, place]) & (filled.counts[active] < wanted[active]))
-                rows, product = active[judged], looked_at[judged, place]
+                evaluated = np.flatnonzero(np.isfinite(worth[:, place]) & (filled.counts[active] < wanted[active]))
+                rows, product = active[evaluated], looked_at[evaluated, place]
                 total[rows, product] = -np.inf
                 groups = self.limits[product]
                 room = (held[rows[:, None], groups] < self.most[segment[rows][:, None], groups]).all(axis=1)
-                rows, judged, product = rows[room], judged[room], product[room]
-                filled.products[rows, filled.counts[rows]], filled.scores[rows, filled.counts[rows]] = product, worth[judged, place]
+                rows, evaluated, product = rows[room], evaluated[room], product[room]
+                filled.products[rows, filled.counts[rows]], filled.scores[rows, filled.counts[rows]] = product, worth[evaluated, place]
                 filled.counts[rows] += 1
                 _count(held, rows, groups[room])
             active = active[np.isfinite(worth[:, -1]) & (filled.counts[active] < wanted[active])]

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from ml.recommend.candidates.content import Content
-from ml.recommend.candidates.contract import Candidate
+from ml.recommend.candidates.contract import CandidateGenerator
 from ml.recommend.candidates.item_knn import ItemKnn
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.catalogue import Catalogue
@@ -37,7 +37,7 @@ SIMILAR = pa.schema(
 )
 
 
-def write_similar(snapshot: Snapshot, candidates: Sequence[Candidate], popularity: np.ndarray, out: Path) -> dict[str, int]:
+def write_similar(snapshot: Snapshot, generators: Sequence[CandidateGenerator], popularity: np.ndarray, out: Path) -> dict[str, int]:
     """Writes similar_products.parquet: for every product up to `similar_length` available others; returns its rows.
 
     None has a higher minimum age than the product itself: whoever may see the one may see the other.
@@ -45,8 +45,8 @@ def write_similar(snapshot: Snapshot, candidates: Sequence[Candidate], popularit
     catalogue, config = snapshot.catalogue, snapshot.config
     count, length = len(catalogue), config.similar_length
     minimum_age = Rules.of(snapshot).minimum_age
-    behaviour = next((c.weights for c in candidates if isinstance(c, ItemKnn)), sp.csr_matrix((count, count), dtype=np.float32))
-    vectors = next((c.vectors for c in candidates if isinstance(c, Content)), np.zeros((count, 0), np.float32))
+    behaviour = next((c.weights for c in generators if isinstance(c, ItemKnn)), sp.csr_matrix((count, count), dtype=np.float32))
+    vectors = next((c.vectors for c in generators if isinstance(c, Content)), np.zeros((count, 0), np.float32))
     in_text = text_neighbours(vectors, catalogue, popularity, TEXTS_PER_PLACE * length, config)
     in_category = _popular_in_category(catalogue, popularity, length + 1)
     pairs_each = config.neighbours + (TEXTS_PER_PLACE + 1) * length + 1

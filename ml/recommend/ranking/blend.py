@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +43,11 @@ class Pool:
     scores: torch.Tensor
     bar: torch.Tensor
     wanted: torch.Tensor
-    discontent: torch.Tensor
+    dissatisfaction: torch.Tensor
     ideal: torch.Tensor
 
     @classmethod
-    def of(cls, scores: Sequence[np.ndarray], allowed: np.ndarray, wanted: np.ndarray, discontent: np.ndarray, k: int) -> Pool:
+    def of(cls, scores: Sequence[np.ndarray], allowed: np.ndarray, wanted: np.ndarray, dissatisfaction: np.ndarray, k: int) -> Pool:
         """The best of each candidate, united.
 
         Args:
@@ -68,20 +68,20 @@ class Pool:
             scores=torch.from_numpy(np.stack([np.take_along_axis(s, products, 1) for s in scores])),
             bar=torch.from_numpy(np.where(empty, -np.inf, 0).astype(np.float32)),
             wanted=torch.from_numpy(np.take_along_axis(wanted, products, 1).astype(np.float64)),
-            discontent=torch.from_numpy(discontent[products]),
+            dissatisfaction=torch.from_numpy(dissatisfaction[products]),
             ideal=torch.from_numpy(np.concatenate([[0.0], np.cumsum(discounts(k))])[count]),
         )
 
     @classmethod
     def joined(cls, pools: Sequence[Pool]) -> Pool:
         """Pools of several groups of customers as one."""
-        rest = (torch.cat([getattr(pool, name) for pool in pools]) for name in ("bar", "wanted", "discontent", "ideal"))
+        rest = (torch.cat([getattr(pool, name) for pool in pools]) for name in ("bar", "wanted", "dissatisfaction", "ideal"))
         return cls(torch.cat([pool.scores for pool in pools], dim=1), *rest)
 
     def only(self, kept: np.ndarray) -> Pool:
         """Some of the (n,) customers."""
         rows = torch.from_numpy(np.flatnonzero(kept))
-        return Pool(self.scores[:, rows], *(getattr(self, name)[rows] for name in ("bar", "wanted", "discontent", "ideal")))
+        return Pool(self.scores[:, rows], *(getattr(self, name)[rows] for name in ("bar", "wanted", "dissatisfaction", "ideal")))
 
     def total(self, weights: np.ndarray) -> torch.Tensor:
         """(n, m) weighted sums."""
@@ -96,39 +96,6 @@ class Pool:
         top = (total + self.bar).topk(min(k, total.shape[1]), dim=1).indices
         gains = self.wanted.gather(1, top) @ torch.from_numpy(discounts(k)[: top.shape[1]])
         return torch.where(self.ideal > 0, gains / self.ideal.clamp(min=1e-9), 0)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What validation decided, kept with the model.
-
-    Attributes:
-        weights: weight by candidate's name, adding up to 1.
-        penalty: how much of an unhappily reviewed product's score is taken off; 0 means off.
-        half_life_days: of popularity.
-        customers: how many customers it was decided on; 0 means that there were too few, and popularity serves alone.
-        ndcg, popularity_ndcg: NDCG@10 of the blend and of popularity on them.
-        diversity: how much variety they liked best.
-        popular_segments: segments that popularity served better; it serves them.
-        second_stage: whether trees order what the candidates bring, or the weights alone.
-        stretches: of days that the trees learned from, the validation days among them.
-        held_out: how many customers that was decided on, unknown to weights and trees; 0: there were too few.
-        held_out_ndcg, held_out_blend_ndcg: NDCG@10 on them with the trees and with the weights alone.
-    """
-
-    weights: Mapping[str, float]
-    penalty: float
-    half_life_days: float
-    customers: int = 0
-    ndcg: float = 0.0
-    popularity_ndcg: float = 0.0
-    diversity: float = 0.0
-    popular_segments: Sequence[str] = ()
-    second_stage: bool = False
-    stretches: int = 0
-    held_out: int = 0
-    held_out_ndcg: float = 0.0
-    held_out_blend_ndcg: float = 0.0
 
 
 def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:
@@ -150,11 +117,11 @@ def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:
     if not is_better(gain):
         weights = alone[single]
     total = pool.total(weights)
-    by_penalty = [pool.ndcgs(total * (1 - tried * pool.discontent), k).numpy() for tried in PENALTIES]
+    by_penalty = [pool.ndcgs(total * (1 - tried * pool.dissatisfaction), k).numpy() for tried in PENALTIES]
     penalty = int(np.argmax([values.mean() for values in by_penalty]))
     if not is_better(by_penalty[penalty] - by_penalty[0], tried=len(PENALTIES) - 1):
         penalty = 0
-    reached = pool.ndcg(total * (1 - PENALTIES[penalty] * pool.discontent), k)
+    reached = pool.ndcg(total * (1 - PENALTIES[penalty] * pool.dissatisfaction), k)
     return weights / weights.sum(), PENALTIES[penalty], reached
 
 

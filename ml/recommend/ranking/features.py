@@ -21,7 +21,7 @@ def feature_table(
     scores: Mapping[str, np.ndarray],
     best: Mapping[str, np.ndarray],
     catalogue: Catalogue,
-    facts: ProductStatistics,
+    statistics: ProductStatistics,
 ) -> tuple[list[str], np.ndarray]:
     """Names (f,) and values (n * m, f) float32 of the features, NaN where there is nothing to say.
 
@@ -40,8 +40,8 @@ def feature_table(
     stacked = np.stack(list(scores.values()))
     columns["score_mean"] = stacked.mean(axis=0)
     columns["score_count"] = np.count_nonzero(stacked > 0, axis=0)
-    columns |= _of_products(asked, products, catalogue, facts)
-    columns |= _of_pairs(asked, products, facts)
+    columns |= _of_products(asked, products, catalogue, statistics)
+    columns |= _of_pairs(asked, products, statistics)
     columns |= _of_customers(asked, products)
     columns |= _of_groups(asked, products, catalogue.category, "category")
     columns |= _of_groups(asked, products, catalogue.brand, "brand")
@@ -52,28 +52,28 @@ def feature_table(
     return list(columns), table
 
 
-def _of_products(asked: History, products: np.ndarray, catalogue: Catalogue, facts: ProductStatistics) -> Columns:
+def _of_products(asked: History, products: np.ndarray, catalogue: Catalogue, statistics: ProductStatistics) -> Columns:
     """Popularity and its trend, how many come back, age, price, discontent of reviewers."""
-    week, month, ever = np.log1p(facts.wanted_7), np.log1p(facts.wanted_30), np.log1p(facts.wanted)
-    share = facts.wanted_7.sum() / max(1e-9, float(facts.wanted_30.sum()))
+    week, month, ever = np.log1p(statistics.wanted_7), np.log1p(statistics.wanted_30), np.log1p(statistics.wanted)
+    share = statistics.wanted_7.sum() / max(1e-9, float(statistics.wanted_30.sum()))
     by_product: Columns = {
         "wanted_7": week,
         "wanted_30": month,
         "wanted": ever,
-        "bought_7": np.log1p(facts.bought_7),
-        "bought_30": np.log1p(facts.bought_30),
-        "trend": np.log((facts.wanted_7 + 1) / (facts.wanted_30 * share + 1)),
-        "conversion": facts.bought / np.maximum(facts.wanted, 1e-9),
-        "again": facts.again,
-        "repeatable": facts.repeatable,
+        "bought_7": np.log1p(statistics.bought_7),
+        "bought_30": np.log1p(statistics.bought_30),
+        "trend": np.log((statistics.wanted_7 + 1) / (statistics.wanted_30 * share + 1)),
+        "conversion": statistics.bought / np.maximum(statistics.wanted, 1e-9),
+        "again": statistics.again,
+        "repeatable": statistics.repeatable,
         "age_days": np.where(catalogue.known_at > 0, (asked.moment - catalogue.known_at) / DAY, np.nan),
         "log_price": np.log(np.where(catalogue.price > 0, catalogue.price, np.nan)),
-        "discontent": facts.discontent,
+        "discontent": statistics.dissatisfaction,
     }
     return {name: values.astype(np.float32)[products] for name, values in by_product.items()}
 
 
-def _of_pairs(asked: History, products: np.ndarray, facts: ProductStatistics) -> Columns:
+def _of_pairs(asked: History, products: np.ndarray, statistics: ProductStatistics) -> Columns:
     """What the customer did with the product itself, and whether it is due again."""
     entry = entries(asked, products)
     known = entry >= 0
@@ -92,7 +92,7 @@ def _of_pairs(asked: History, products: np.ndarray, facts: ProductStatistics) ->
     # of orders between two with the product; how many have come since the last, measured in these
     apart = np.where(again, (asked.orders_since - 1 - asked.orders_ago) / np.maximum(asked.target_days - 1, 1), np.nan)
     place = _places(asked)
-    typical = facts.gap_days[asked.product] if len(asked.product) else np.empty(0, np.float32)
+    typical = statistics.gap_days[asked.product] if len(asked.product) else np.empty(0, np.float32)
     # the customer's own interval, drawn to the product's by one more interval
     expected = np.where(again, (span + typical) / np.maximum(asked.target_days, 1), typical)
     return {

@@ -25,9 +25,10 @@ from ml.recommend.ranking.features import feature_table
 from ml.recommend.ranking.topk import top_k
 
 # candidates whose scores are shares or likenesses
-TELLING = ("follow", "taste", "user_knn", "transitions")
-BOOSTERS = ("wishes", "places")
-PLACES_COUNT = 0.5  # beside the logarithm of the odds
+COMPARABLE_SCORES = ("follow", "taste", "user_knn", "transitions")
+# the file that each booster is kept in, by its objective
+FILES = {"binary": "ranker_wishes.txt", "lambdarank": "ranker_places.txt"}
+LAMBDARANK_WEIGHT = 0.5  # of its raw score beside the log-odds of the binary objective
 TRUNCATION = 30  # pairs of which neither is among the first so many teach nothing
 
 
@@ -48,7 +49,7 @@ class Rows:
     tables: Sequence[np.ndarray]
     wanted: np.ndarray
     sizes: np.ndarray
-    answers: np.ndarray
+    label_counts: np.ndarray
     customers: np.ndarray
 
     def only(self, kept: np.ndarray) -> Self:
@@ -56,12 +57,12 @@ class Rows:
         rows = np.repeat(kept, self.sizes)
         of_tables = np.split(rows, np.cumsum([len(table) for table in self.tables])[:-1])
         tables = [table[some] for table, some in zip(self.tables, of_tables, strict=True)]
-        return type(self)(self.names, tables, self.wanted[rows], self.sizes[kept], self.answers[kept], self.customers[kept])
+        return type(self)(self.names, tables, self.wanted[rows], self.sizes[kept], self.label_counts[kept], self.customers[kept])
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Several groups of customers as one, with the first one's features: a younger shop may not have had all of its candidates."""
-        names, arrays = parts[0].names, ("wanted", "sizes", "answers", "customers")
+        names, arrays = parts[0].names, ("wanted", "sizes", "label_counts", "customers")
         tables = [arranged(part.names, table, names) for part in parts for table in part.tables]
         return cls(names, tables, *(np.concatenate([getattr(part, name) for part in parts]) for name in arrays))
 
@@ -72,16 +73,16 @@ class Rows:
         order = np.lexsort((-scores, customer))
         rank = np.arange(len(order)) - starts[customer]
         gain = np.where((rank < k) & self.wanted[order], 1 / np.log2(np.minimum(rank, k) + 2), 0)
-        ideal = np.cumsum(discounts(k))[np.clip(self.answers, 1, k) - 1]
+        ideal = np.cumsum(discounts(k))[np.clip(self.label_counts, 1, k) - 1]
         return np.bincount(customer, weights=gain, minlength=len(self.sizes)) / ideal
 
 
 class Ranker:
     """Two LightGBM models fitted on the same features: of the logistic loss, and of the places in each customer's list."""
 
-    def __init__(self, wishes: lgb.Booster, places: lgb.Booster) -> None:
-        self.wishes = wishes
-        self.places = places
+    def __init__(self, binary: lgb.Booster, lambdarank: lgb.Booster) -> None:
+        self.binary = binary
+        self.lambdarank = lambdarank
 
     @classmethod
     def fit(cls, rows: Rows, config: RecommenderConfig) -> Self | None:
@@ -107,7 +108,7 @@ class Ranker:
             "verbose": -1,
         }
         # between counting each customer once, as NDCG does, and each wish once, which is steadier
-        weight = np.repeat(1 / np.sqrt(np.maximum(rows.answers, 1)), rows.sizes)
+        weight = np.repeat(1 / np.sqrt(np.maximum(rows.label_counts, 1)), rows.sizes)
         tables = [table for table in rows.tables if len(table)]
         data = lgb.Dataset(
             tables,
@@ -123,18 +124,19 @@ class Ranker:
         """(r,) float32 worth in (0, 1) of (r, f) features; a feature the trees know and `names` does not is taken for unknown."""
         if not len(table):
             return np.empty(0, np.float32)
-        table = arranged(names, table, self.wishes.feature_name())
-        wishes, places = (np.asarray(booster.predict(table, raw_score=True, num_threads=threads)) for booster in (self.wishes, self.places))
-        return expit(wishes + PLACES_COUNT * places).astype(np.float32)
+        table = arranged(names, table, self.binary.feature_name())
+        boosters = (self.binary, self.lambdarank)
+        log_odds, order = (np.asarray(booster.predict(table, raw_score=True, num_threads=threads)) for booster in boosters)
+        return expit(log_odds + LAMBDARANK_WEIGHT * order).astype(np.float32)
 
     def predict_rows(self, rows: Rows, threads: int) -> np.ndarray:
         """(r,) of all rows."""
         return np.concatenate([self.predict(rows.names, table, threads) for table in rows.tables])
 
     def save(self, folder: Path) -> None:
-        """ranker_wishes.txt and ranker_places.txt, LightGBM's own text."""
-        for name in BOOSTERS:
-            (folder / f"ranker_{name}.txt").write_text(getattr(self, name).model_to_string())
+        """Write ranker_wishes.txt (the binary objective) and ranker_places.txt (lambdarank), LightGBM's own text."""
+        for objective, file in FILES.items():
+            (folder / file).write_text(getattr(self, objective).model_to_string())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -143,11 +145,11 @@ class Ranker:
         Raises:
             lightgbm.basic.LightGBMError: a file is not such a text.
         """
-        return cls(*(lgb.Booster(model_str=(folder / f"ranker_{name}.txt").read_text()) for name in BOOSTERS))
+        return cls(*(lgb.Booster(model_str=(folder / file).read_text()) for file in FILES.values()))
 
 
 @dataclass(frozen=True)
-class SecondStage:
+class BoundRanker:
     """A ranker with what it must know to be asked.
 
     Attributes:
@@ -159,7 +161,7 @@ class SecondStage:
     ranker: Ranker
     names: Sequence[str]
     catalogue: Catalogue
-    facts: ProductStatistics
+    statistics: ProductStatistics
 
     def order(
         self, asked: History, pool: np.ndarray, live: np.ndarray, scores: Sequence[np.ndarray], best: Sequence[np.ndarray]
@@ -173,8 +175,8 @@ class SecondStage:
             scores: c times (n, m) unit scores.
             best: c times (n,) what is 1 in them.
         """
-        of, sure = dict(zip(self.names, scores, strict=True)), telling(self.names, best)
-        names, table = feature_table(asked, pool, of, sure, self.catalogue, self.facts)
+        of, sure = dict(zip(self.names, scores, strict=True)), comparable_scores(self.names, best)
+        names, table = feature_table(asked, pool, of, sure, self.catalogue, self.statistics)
         return self.ranker.predict(names, table[live.ravel()], threads=1)
 
 
@@ -187,9 +189,9 @@ def arranged(names: Sequence[str], table: np.ndarray, wanted: Sequence[str]) -> 
     return np.column_stack([table[:, place[name]] if name in place else unknown for name in wanted])
 
 
-def telling(names: Sequence[str], best: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def comparable_scores(names: Sequence[str], best: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """Of the candidates' greatest scores those whose scale is the same for every customer and every day: what popularity sums up is not."""
-    return {name: of for name, of in zip(names, best, strict=True) if name in TELLING}
+    return {name: of for name, of in zip(names, best, strict=True) if name in COMPARABLE_SCORES}
 
 
 def pool_of(scores: Sequence[np.ndarray], bar: np.ndarray, each: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:

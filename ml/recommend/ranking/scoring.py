@@ -8,21 +8,22 @@ from functools import cached_property
 
 import numpy as np
 
-from ml.recommend.candidates.contract import Candidate
+from ml.recommend.candidates.contract import CandidateGenerator
 from ml.recommend.candidates.popularity import Popularity
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import History
 from ml.recommend.data.product_statistics import ProductStatistics
 from ml.recommend.lists.diversity import diversify
-from ml.recommend.ranking.blend import Choice, scaled, unit
-from ml.recommend.ranking.ranker import Ranker, SecondStage, pool_of
+from ml.recommend.ranking.blend import scaled, unit
+from ml.recommend.ranking.ranker import BoundRanker, Ranker, pool_of
 from ml.recommend.ranking.topk import top_k
+from ml.recommend.selection.choice import RecommenderChoice
 from ml.recommend.threads import Result, side_by_side
 
 # so little that it decides only where no candidate has anything to say
 FILL = 1e-4
-LEAST_SHARE = 0.02
+MIN_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Lists:
 
 
 @dataclass(frozen=True)
-class Scorer:
+class ListScorer:
     """Candidates and their weights, ready to rank.
 
     Attributes:
@@ -56,7 +57,7 @@ class Scorer:
         second: orders the best of all candidates anew; None where the weights alone decide.
     """
 
-    candidates: Sequence[Candidate]
+    generators: Sequence[CandidateGenerator]
     weights: np.ndarray
     demotion: np.ndarray
     popularity: np.ndarray
@@ -65,7 +66,7 @@ class Scorer:
     category: np.ndarray | None = None
     diversity: float = 0.0
     popular_segments: Sequence[str] = ()
-    second: SecondStage | None = None
+    bound_ranker: BoundRanker | None = None
 
     @cached_property
     def filling(self) -> np.ndarray:
@@ -79,7 +80,7 @@ class Scorer:
 
         A block's dense scores, one table a candidate and a few for working, take `score_chunk_mb`.
         """
-        row_bytes = 4 * max(1, len(self.popularity)) * (len(self.candidates) + 4)
+        row_bytes = 4 * max(1, len(self.popularity)) * (len(self.generators) + 4)
         size = max(1, min(self.config.score_chunk_rows, self.config.score_chunk_mb * 2**20 // row_bytes))
         begins = range(0, customers, size)
         return side_by_side(lambda begin: work(begin, min(begin + size, customers)), begins, self.config.threads)
@@ -103,7 +104,7 @@ class Scorer:
             choose: makes lists of (n, P) scores, which it may overwrite, as `top_k` does.
             plain: (n,) whether the customer gets popularity alone.
         """
-        scores, greatest = zip(*(scaled(candidate.score(asked)) for candidate in self.candidates), strict=True)
+        scores, greatest = zip(*(scaled(generator.score(asked)) for generator in self.generators), strict=True)
         nobody = strangers = np.diff(asked.indptr) == 0
         total = np.zeros((asked.customers, asked.products), np.float32)
         for block, weight in zip(scores, self.weights, strict=True):
@@ -116,21 +117,21 @@ class Scorer:
             nobody = nobody | plain
         total += self.filling
         total[owned] = -np.inf
-        if self.second is not None:
+        if self.bound_ranker is not None:
             ordered = np.ones(asked.customers, dtype=bool) if instead is None else ~strangers
-            self._order(self.second, asked, scores, greatest, total, ordered if plain is None else ordered & ~plain)
+            self._order(self.bound_ranker, asked, scores, greatest, total, ordered if plain is None else ordered & ~plain)
         if self.category is not None:
             diversify(total, self.category, self.diversity, k)
         products, best = choose(total, k)
         # a candidate without a weight speaks in the second stage only
-        shares = np.maximum(self.weights, LEAST_SHARE) if self.second is not None else self.weights
+        shares = np.maximum(self.weights, MIN_SHARE) if self.bound_ranker is not None else self.weights
         parts = np.stack([np.take_along_axis(block, products, 1) for block in scores], axis=2) * shares.astype(np.float32)
         parts[nobody] = 0
         return Lists(products, best, parts)
 
     def _order(
         self,
-        second: SecondStage,
+        bound_ranker: BoundRanker,
         asked: History,
         scores: Sequence[np.ndarray],
         greatest: Sequence[np.ndarray],
@@ -143,30 +144,32 @@ class Scorer:
         live &= ordered[:, None]
         total[ordered] *= np.float32(0.5)
         row, place = np.nonzero(live)
-        total[row, pool[row, place]] = 1 + second.order(asked, pool, live, pooled, greatest)
+        total[row, pool[row, place]] = 1 + bound_ranker.order(asked, pool, live, pooled, greatest)
 
 
 def scorer_by(
-    choice: Choice,
-    fitted: Sequence[Candidate],
+    choice: RecommenderChoice,
+    fitted: Sequence[CandidateGenerator],
     catalogue: Catalogue,
-    facts: ProductStatistics,
+    statistics: ProductStatistics,
     allowed: np.ndarray,
     config: RecommenderConfig,
     ranker: Ranker | None = None,
-) -> Scorer:
+) -> ListScorer:
     """Asks fitted candidates by a choice, with facts as of the moment that will be asked about. Popularity alone is left as it is. A
     ranker orders what all of them bring."""
-    popularity = next(candidate.worth for candidate in fitted if type(candidate) is Popularity)
+    popularity = next(generator.worth for generator in fitted if type(generator) is Popularity)
     category = catalogue.category if set(choice.weights) != {Popularity.name} else None
-    candidates, second = [candidate for candidate in fitted if choice.weights.get(candidate.name, 0) > 0], None
+    generators, bound_ranker = [generator for generator in fitted if choice.weights.get(generator.name, 0) > 0], None
     if ranker is not None:
-        candidates = list(fitted)
-        second = SecondStage(ranker, [candidate.name for candidate in candidates], catalogue, facts)
-    weights = np.array([choice.weights.get(candidate.name, 0) for candidate in candidates])
-    demotion = (1 - choice.penalty * facts.discontent).astype(np.float32)
+        generators = list(fitted)
+        bound_ranker = BoundRanker(ranker, [generator.name for generator in generators], catalogue, statistics)
+    weights = np.array([choice.weights.get(generator.name, 0) for generator in generators])
+    demotion = (1 - choice.penalty * statistics.dissatisfaction).astype(np.float32)
     diversity = max(choice.diversity, config.diversity)
-    return Scorer(candidates, weights, demotion, popularity, allowed, config, category, diversity, choice.popular_segments, second)
+    return ListScorer(
+        generators, weights, demotion, popularity, allowed, config, category, diversity, choice.popular_segments, bound_ranker
+    )
 
 
 def by_popularity(popularity: np.ndarray) -> np.ndarray:

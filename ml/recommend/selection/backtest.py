@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from ml.recommend.candidates.contract import Candidate
+from ml.recommend.candidates.contract import CandidateGenerator
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.customers import Customers
@@ -26,8 +26,8 @@ from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation.evaluate import K
 from ml.recommend.ranking.blend import Pool, scaled
 from ml.recommend.ranking.features import feature_table
-from ml.recommend.ranking.ranker import Rows, pool_of, telling
-from ml.recommend.ranking.scoring import Scorer, by_popularity, within
+from ml.recommend.ranking.ranker import Rows, comparable_scores, pool_of
+from ml.recommend.ranking.scoring import ListScorer, by_popularity, within
 from ml.recommend.threads import Result
 
 
@@ -44,52 +44,54 @@ class _Block:
     scores: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
 
-    def pool(self, discontent: np.ndarray) -> Pool:
-        return Pool.of(self.scores, self.allowed, self.wanted, discontent, K)
+    def pool(self, dissatisfaction: np.ndarray) -> Pool:
+        return Pool.of(self.scores, self.allowed, self.wanted, dissatisfaction, K)
 
 
 def _by_block(
     snapshot: Snapshot,
     holdout: Holdout,
     customers: Customers,
-    candidates: Sequence[Candidate],
+    generators: Sequence[CandidateGenerator],
     config: RecommenderConfig,
     work: Callable[[_Block], Result],
 ) -> Iterator[Result]:
     history = read_history(snapshot, customers, holdout.starts_at)
-    owned, answers = read_owned(snapshot, customers, holdout.starts_at), read_labels(snapshot, customers, holdout)
+    owned, labels = read_owned(snapshot, customers, holdout.starts_at), read_labels(snapshot, customers, holdout)
     known = known_products(snapshot, holdout)
-    scorer = Scorer(candidates, np.ones(len(candidates)), np.ones(len(known)), np.zeros(len(known)), known, config)
+    scorer = ListScorer(generators, np.ones(len(generators)), np.ones(len(known)), np.zeros(len(known)), known, config)
 
     def of_block(begin: int, end: int) -> Result:
         asked = history.rows(begin, end)
         allowed = np.tile(known, (end - begin, 1))
         allowed[within(owned, begin, end)] = False
         wanted = np.zeros_like(allowed)
-        wanted[within(answers, begin, end)] = True
-        scores, best = zip(*(scaled(candidate.score(asked)) for candidate in candidates), strict=True)
+        wanted[within(labels, begin, end)] = True
+        scores, best = zip(*(scaled(generator.score(asked)) for generator in generators), strict=True)
         return work(_Block(begin, end, asked, allowed, wanted, scores, best))
 
     return scorer.by_block(len(customers), of_block)
 
 
-def pool_before(snapshot: Snapshot, holdout: Holdout, candidates: Sequence[Candidate], config: RecommenderConfig) -> Pool:
+def backtest_pool(snapshot: Snapshot, holdout: Holdout, generators: Sequence[CandidateGenerator], config: RecommenderConfig) -> Pool:
     """What the blend of some candidates is chosen on; see `rehearse`."""
-    customers, discontent = (
+    customers, dissatisfaction = (
         evaluated_users(snapshot, holdout, config.max_validation_customers),
         read_dissatisfaction(snapshot, holdout.starts_at),
     )
-    return Pool.joined(list(_by_block(snapshot, holdout, customers, candidates, config, lambda block: block.pool(discontent))))
+    return Pool.joined(list(_by_block(snapshot, holdout, customers, generators, config, lambda block: block.pool(dissatisfaction))))
 
 
-def rows_before(snapshot: Snapshot, holdout: Holdout, candidates: Sequence[Candidate], config: RecommenderConfig) -> Rows:
+def backtest_rows(snapshot: Snapshot, holdout: Holdout, generators: Sequence[CandidateGenerator], config: RecommenderConfig) -> Rows:
     """What the second stage learns from; see `rehearse`."""
     customers = evaluated_users(snapshot, holdout, config.max_validation_customers)
-    maker = _RowMaker.of(snapshot, holdout, customers, candidates, config)
-    return Rows.joined(list(_by_block(snapshot, holdout, customers, candidates, config, maker.rows)))
+    maker = _RowMaker.of(snapshot, holdout, customers, generators, config)
+    return Rows.joined(list(_by_block(snapshot, holdout, customers, generators, config, maker.rows)))
 
 
-def rehearse(snapshot: Snapshot, holdout: Holdout, candidates: Sequence[Candidate], config: RecommenderConfig) -> tuple[Pool, Rows]:
+def backtest(
+    snapshot: Snapshot, holdout: Holdout, generators: Sequence[CandidateGenerator], config: RecommenderConfig
+) -> tuple[Pool, Rows]:
     """What the blend is chosen on and what the second stage learns from: the same customers of the holdout, in the order of their ids.
 
     Args:
@@ -98,9 +100,9 @@ def rehearse(snapshot: Snapshot, holdout: Holdout, candidates: Sequence[Candidat
         config: sizes, and the most customers.
     """
     customers = evaluated_users(snapshot, holdout, config.max_validation_customers)
-    maker = _RowMaker.of(snapshot, holdout, customers, candidates, config)
+    maker = _RowMaker.of(snapshot, holdout, customers, generators, config)
     blocks = _by_block(
-        snapshot, holdout, customers, candidates, config, lambda block: (block.pool(maker.facts.discontent), maker.rows(block))
+        snapshot, holdout, customers, generators, config, lambda block: (block.pool(maker.statistics.dissatisfaction), maker.rows(block))
     )
     pools, rows = zip(*blocks, strict=True)
     return Pool.joined(pools), Rows.joined(rows)
@@ -121,24 +123,24 @@ class _RowMaker:
     names: Sequence[str]
     ids: np.ndarray
     catalogue: Catalogue
-    facts: ProductStatistics
+    statistics: ProductStatistics
     filling: np.ndarray
     each: int
 
     @classmethod
     def of(
-        cls, snapshot: Snapshot, holdout: Holdout, customers: Customers, candidates: Sequence[Candidate], config: RecommenderConfig
+        cls, snapshot: Snapshot, holdout: Holdout, customers: Customers, generators: Sequence[CandidateGenerator], config: RecommenderConfig
     ) -> Self:
-        facts = ProductStatistics.read(snapshot, holdout.starts_at)
+        statistics = ProductStatistics.read(snapshot, holdout.starts_at)
         ids = np.array(customers.ids.to_pylist(), dtype=object)
-        names = [candidate.name for candidate in candidates]
-        return cls(names, ids, snapshot.catalogue, facts, by_popularity(facts.wanted_7), config.ranker_each)
+        names = [generator.name for generator in generators]
+        return cls(names, ids, snapshot.catalogue, statistics, by_popularity(statistics.wanted_7), config.ranker_each)
 
     def rows(self, block: _Block) -> Rows:
         bar = np.where(block.allowed, self.filling, np.float32(-np.inf))
         pool, live, scores = pool_of(block.scores, bar, self.each)
-        said, sure = dict(zip(self.names, scores, strict=True)), telling(self.names, block.best)
-        features, table = feature_table(block.asked, pool, said, sure, self.catalogue, self.facts)
+        said, sure = dict(zip(self.names, scores, strict=True)), comparable_scores(self.names, block.best)
+        features, table = feature_table(block.asked, pool, said, sure, self.catalogue, self.statistics)
         hit = np.take_along_axis(block.wanted, pool, 1) & live
         of = self.ids[block.begin : block.end]
         return Rows(features, [table[live.ravel()]], hit[live], live.sum(axis=1), block.wanted.sum(axis=1), of)

@@ -14,15 +14,15 @@ from ml.recommend.data.holdouts import Holdout, read_labels
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation import metrics
 from ml.recommend.evaluation.evaluate import K
-from ml.recommend.lists.diversity import LEAST_LOOKED_AT, LOOKED_AT, scaled
-from ml.recommend.ranking.scoring import Scorer, within
+from ml.recommend.lists.diversity import LOOKED_AT, MIN_LOOKED_AT, scaled
+from ml.recommend.ranking.scoring import ListScorer, within
 
 log = logging.getLogger(__name__)
 
 TRIED = (0.02, 0.05, 0.1, 0.2, 0.35)
 
 
-def best_variety(snapshot: Snapshot, holdout: Holdout, model: Scorer, customers: Customers, least: float) -> float:
+def best_variety(snapshot: Snapshot, holdout: Holdout, model: ListScorer, customers: Customers, least: float) -> float:
     """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is beyond
     chance (see `is_better`).
 
@@ -31,13 +31,13 @@ def best_variety(snapshot: Snapshot, holdout: Holdout, model: Scorer, customers:
         customers: of the holdout (see `evaluated_users`).
     """
     history, owned = read_history(snapshot, customers, holdout.starts_at), read_owned(snapshot, customers, holdout.starts_at)
-    answers, category = read_labels(snapshot, customers, holdout), snapshot.catalogue.category
+    labels, category = read_labels(snapshot, customers, holdout), snapshot.catalogue.category
     tried = [least, *(value for value in TRIED if value > least)]
-    pool = max(LOOKED_AT * K, LEAST_LOOKED_AT)
+    pool = max(LOOKED_AT * K, MIN_LOOKED_AT)
 
     def of_block(begin: int, end: int) -> np.ndarray:
         wanted = np.zeros((end - begin, len(category)), dtype=bool)
-        wanted[within(answers, begin, end)] = True
+        wanted[within(labels, begin, end)] = True
         ranked = model.rank(history.rows(begin, end), within(owned, begin, end), pool)
         hits = np.take_along_axis(wanted, ranked.products, 1) & np.isfinite(ranked.scores)
         for_all = []

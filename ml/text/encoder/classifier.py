@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 WARM_UP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
 HEAD_PACE = 10.0  # times the rate of pretrained layers, which are near their goal from the start
-LARGEST_GRADIENT = 1.0
+MAX_GRADIENT_NORM = 1.0
 BUCKET_BATCHES = 32
 TEXTS_A_TURN = 32
 SECONDS_BETWEEN_LOGS = 10.0
@@ -117,7 +117,7 @@ class EncoderClassifier:
                 loss = output.loss.float()  # with AdaLoRA's penalty where it is that
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
+                torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM)
                 optimizer.step()
                 if allocating:  # between the gradients and the next step, as the method has it
                     self.model.base_model.update_and_allocate(step)

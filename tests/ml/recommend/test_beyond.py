@@ -12,7 +12,7 @@ from ml.recommend.data.holdouts import evaluated_users, holdout_of
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation import beyond_accuracy
 from ml.recommend.lists.diversity import diversify
-from ml.recommend.ranking.scoring import Scorer
+from ml.recommend.ranking.scoring import ListScorer
 from ml.recommend.recommender import Recommender
 from ml.recommend.selection.variety import best_variety
 
@@ -87,14 +87,14 @@ def test_a_segment_that_popularity_serves_better_gets_popularity(tmp_path, confi
     features = write_snapshot(tmp_path / "features", events, products, segments)
     model = fitted(features, tmp_path / "cache", config)
     assert list(model.choice.popular_segments) == ["new"]
-    judged = {metric.name: metric for metric in model.evaluate(features, "test", tmp_path / "cache").metrics}
-    of_new, of_others = judged["ndcg@10.segment=new"], judged["ndcg@10.segment=occasional"]
+    evaluated = {metric.name: metric for metric in model.evaluate(features, "test", tmp_path / "cache").metrics}
+    of_new, of_others = evaluated["ndcg@10.segment=new"], evaluated["ndcg@10.segment=occasional"]
     assert of_new.value == of_new.baseline_value > 0 and of_others.value > of_others.baseline_value
     assert (
-        judged["judged_customers.segment=new"].value + judged["judged_customers.segment=occasional"].value
-        == judged["judged_customers"].value
+        evaluated["judged_customers.segment=new"].value + evaluated["judged_customers.segment=occasional"].value
+        == evaluated["judged_customers"].value
     )
-    assert judged["serves_popularity.segment=new"].value == 1 and "serves_popularity.segment=occasional" not in judged
+    assert evaluated["serves_popularity.segment=new"].value == 1 and "serves_popularity.segment=occasional" not in evaluated
     (tmp_path / "kept").mkdir()
     model.save(tmp_path / "kept")
     kept = Recommender.load(tmp_path / "kept")
@@ -110,9 +110,9 @@ def test_answers_about_new_products_are_counted_by_themselves(tmp_path, config):
     features = write_snapshot(tmp_path / "features", events, products)
     model = Recommender(config)
     model.fit(features, BEFORE_TEST, tmp_path / "cache")
-    judged = {metric.name: metric.value for metric in model.evaluate(features, "test", tmp_path / "cache").metrics}
-    assert judged["judged_customers.product_age=new"] == 30
-    assert 0 <= judged["ndcg@10.product_age=new"] <= 1 and judged["ndcg@10.product_age=old"] > 0
+    evaluated = {metric.name: metric.value for metric in model.evaluate(features, "test", tmp_path / "cache").metrics}
+    assert evaluated["judged_customers.product_age=new"] == 30
+    assert 0 <= evaluated["ndcg@10.product_age=new"] <= 1 and evaluated["ndcg@10.product_age=old"] > 0
 
 
 def test_a_list_keeps_its_order_with_variety(taste_shop, tmp_path, config, rows):
@@ -141,7 +141,7 @@ def test_variety_is_chosen_where_validation_likes_it(tmp_path, config, wanted, l
     snapshot = Snapshot(features, config)
     holdout = holdout_of(snapshot, "validation")
     everything = np.ones(36)
-    model = Scorer([OneCategoryFirst()], np.ones(1), everything, np.zeros(36), np.ones(36, dtype=bool), config)
+    model = ListScorer([OneCategoryFirst()], np.ones(1), everything, np.zeros(36), np.ones(36, dtype=bool), config)
     customers = evaluated_users(snapshot, holdout, 30)
     assert (best_variety(snapshot, holdout, model, customers, 0.0) > 0) == liked
     assert best_variety(snapshot, holdout, model, customers.only(np.zeros(30, dtype=bool)), 0.05) == 0.05, "nobody to ask"

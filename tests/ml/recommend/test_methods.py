@@ -147,8 +147,8 @@ def test_the_blend_finds_the_candidate_that_knows_and_the_penalty_that_helps():
     weights, penalty, reached = search(pool, start=0, k=10)
     assert weights.sum() == pytest.approx(1) and weights[1] > 0.8 and penalty == 0
     assert reached >= pool.ndcg(pool.scores[1], 10) > pool.ndcg(pool.scores[0], 10)
-    discontent = np.zeros(40, np.float32)
-    discontent[:20] = 1
+    dissatisfaction = np.zeros(40, np.float32)
+    dissatisfaction[:20] = 1
     wanted[:, :20] = False
-    pool = Pool.of([unit(noise), unit(knows)], allowed, wanted, discontent, 10)
+    pool = Pool.of([unit(noise), unit(knows)], allowed, wanted, dissatisfaction, 10)
     assert search(pool, start=0, k=10)[1] > 0

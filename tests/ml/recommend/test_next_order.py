@@ -9,8 +9,8 @@ import pytest
 from tiny_snapshots import DAY, END, START, Event, write_snapshot
 
 from ml.recommend.candidates.contract import Training
-from ml.recommend.candidates.fitting import fit_candidates
-from ml.recommend.candidates.follow import Follow
+from ml.recommend.candidates.fitting import fit_generators
+from ml.recommend.candidates.follow_up import FollowUp
 from ml.recommend.candidates.sequence import SequenceModel
 from ml.recommend.candidates.taste import Taste
 from ml.recommend.candidates.transitions import Transitions
@@ -93,7 +93,7 @@ def test_taste_is_a_category_and_within_it_the_words_of_the_past(tmp_path, confi
 
 def test_kept_models_score_the_same(tmp_path, config):
     snapshot, history = read(worded_shop(tmp_path / "features"), config)
-    for kind in (Taste, UserKnn, Follow):
+    for kind in (Taste, UserKnn, FollowUp):
         model, kept = kind(config), kind(config)
         model.fit(training(snapshot, history, tmp_path))
         kept.restore(model.arrays())
@@ -112,7 +112,7 @@ def test_what_follows_is_believed_more_where_the_categories_follow_each_other(tm
         events += bought(f"d{n}", f"book{(n + 1) % 6}", 1)
     events += bought("c", "guitar0", 1) + bought("c", "strap0", 3) + bought("c", "book0", 3) + bought("asked", "guitar0", 79)
     snapshot, history = read(write_snapshot(tmp_path / "features", events, products), config)
-    model = Follow(config)
+    model = FollowUp(config)
     model.fit(training(snapshot, history, tmp_path))
     number = {name: place for place, name in enumerate(snapshot.catalogue.ids.to_pylist())}
     asked = list(active_customers(snapshot).ids.to_pylist()).index("asked")
@@ -158,5 +158,5 @@ def test_a_gain_within_its_error_does_not_make_a_blend():
 def test_where_habits_prevail_the_slow_models_are_left_out(tmp_path, config, orders, fitted):
     events = [e for c in range(30) for p in range(4) for e in bought(f"c{c:02d}", f"p{(c + p) % 8}", *(day + p for day in orders))]
     snapshot = Snapshot(write_snapshot(tmp_path / "features", events, {f"p{p}": {"repeatable": True} for p in range(8)}), config)
-    names = {candidate.name for candidate in fit_candidates(snapshot, tmp_path, None, 60, config)}
+    names = {generator.name for generator in fit_generators(snapshot, tmp_path, None, 60, config)}
     assert (Transitions.name in names) == (SequenceModel.name in names) == fitted and UserKnn.name in names

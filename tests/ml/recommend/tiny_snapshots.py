@@ -25,7 +25,7 @@ def write_snapshot(
     events: Iterable[Event],
     products: Mapping[str, Mapping[str, Any]],
     customers: Mapping[str, Mapping[str, Any]] | None = None,
-    discontent: Mapping[str, float] | None = None,
+    dissatisfaction: Mapping[str, float] | None = None,
     rules: Iterable[Rule] = (),
     dismissed: Iterable[tuple[str, str]] = (),
 ) -> Path:
@@ -93,9 +93,9 @@ def write_snapshot(
         (t, t) for t in ("interactions", "owned", "labels", "segments", "products", "customers", "rules", "dismissed")
     }:
         db.table(source).write_parquet(str(folder / f"{table}.parquet"))
-    if discontent is not None:
+    if dissatisfaction is not None:
         db.execute("create table d (product_id varchar, reviewed_at timestamp, score double, weight double)")
-        db.executemany("insert into d values (?, ?, ?, 1000)", [(p, START, -value) for p, value in discontent.items()])
+        db.executemany("insert into d values (?, ?, ?, 1000)", [(p, START, -value) for p, value in dissatisfaction.items()])
         db.table("d").write_parquet(str(folder / "review_scores.parquet"))
     db.close()
     return folder

@@ -211,7 +211,7 @@ def test_one_shop_of_two_languages_asks_each_who_can_read_it(tmp_path: Path) -> 
     model.fit(write(tmp_path, both), BEFORE_TEST, tmp_path)
     assert model.encoder is not None and model.seen.num_rows == 36, "the encoder learned from the English half alone"
     assert {reading: choice.candidate for reading, choice in model.choices.items()} == {
-        Reading.UNREAD: "linear",
+        Reading.UNSUPPORTED: "linear",
         Reading.FOREIGN: "encoder",
         Reading.FLUENT: "encoder",
     }
@@ -232,7 +232,7 @@ def test_readings_of_a_text() -> None:
     ]
     pieces = np.array([len(row) for row in tokenizer(texts)["input_ids"]])
     assert reader.scripts == {"LATIN"}
-    assert [Reading(reading).name for reading in reader.readings(texts, pieces)] == ["FLUENT", "FOREIGN", "UNREAD", "UNREAD", "UNREAD"]
+    assert [Reading(reading).name for reading in reader.readings(texts, pieces)] == ["FLUENT", "FOREIGN", *["UNSUPPORTED"] * 3]
     assert reader.is_known(texts).tolist() == [True, True, False, False, False]
 
 

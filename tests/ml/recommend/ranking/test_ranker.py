@@ -10,7 +10,7 @@ import pytest
 from tiny_snapshots import DAY, START, TEST, VALIDATION, Event, write_snapshot
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
-from ml.recommend.candidates.fitting import fit_candidates
+from ml.recommend.candidates.fitting import fit_generators
 from ml.recommend.candidates.popularity import Popularity
 from ml.recommend.candidates.repeat import Repeat
 from ml.recommend.config import RecommenderConfig
@@ -19,8 +19,8 @@ from ml.recommend.data.product_statistics import ProductStatistics
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.ranking.ranker import Ranker, Rows
 from ml.recommend.recommender import Recommender
-from ml.recommend.selection.backtest import rehearse
-from ml.recommend.selection.validation import try_second_stage
+from ml.recommend.selection.backtest import backtest
+from ml.recommend.selection.validation import try_ranker
 
 COFFEE = [f"coffee{n}" for n in range(6)]
 BOOKS = [f"book{n:02d}" for n in range(40)]
@@ -82,8 +82,8 @@ def rows_of(features: Path, config: RecommenderConfig) -> Rows:
     """What the second stage learns from on the validation days."""
     snapshot = Snapshot(features, config)
     holdout = selection_holdout(snapshot)
-    candidates = fit_candidates(snapshot, features.parent, holdout.starts_at, 30.0, config, {Popularity.name, Repeat.name})
-    return rehearse(snapshot, holdout, candidates, config)[1]
+    generators = fit_generators(snapshot, features.parent, holdout.starts_at, 30.0, config, {Popularity.name, Repeat.name})
+    return backtest(snapshot, holdout, generators, config)[1]
 
 
 def test_features_know_nothing_of_the_days_of_the_answers(tmp_path, config):
@@ -149,9 +149,9 @@ def test_what_is_no_model_is_refused(tmp_path):
 def test_one_product_is_enough(tmp_path, learning, rows):
     events = [(f"c{c:03d}", "only", "purchase", START + float(d) * DAY) for c in range(60) for d in (c % 50, 62 + c % 7, 72 + c % 7)]
     features = write_snapshot(tmp_path / "features", events, {"only": {"title": "Only", "repeatable": True}})
-    judged, model = Recommender(learning), Recommender(learning)
-    judged.fit(features, BEFORE_TEST, tmp_path)
-    model.fit(features, EVERYTHING, tmp_path, warm_start=judged)
+    evaluated, model = Recommender(learning), Recommender(learning)
+    evaluated.fit(features, BEFORE_TEST, tmp_path)
+    model.fit(features, EVERYTHING, tmp_path, warm_start=evaluated)
     model.predict(features, tmp_path / "out", tmp_path)
     assert {row["product_id"] for row in rows(tmp_path / "out" / "recommendations.parquet")} == {"only"}
 
@@ -161,20 +161,20 @@ def test_a_customer_with_ten_thousand_events(tmp_path, learning, rows):
     looked, days = rng.integers(len(BOOKS), size=10_000), rng.uniform(0, 79, 10_000)
     many = [("busy", BOOKS[book], "view", START + float(day) * DAY) for book, day in zip(looked, days, strict=True)]
     features = habit_shop(tmp_path / "features", habits() + many)
-    judged, model = Recommender(learning), Recommender(learning)
-    judged.fit(features, BEFORE_TEST, tmp_path)
-    model.fit(features, EVERYTHING, tmp_path, warm_start=judged)
+    evaluated, model = Recommender(learning), Recommender(learning)
+    evaluated.fit(features, BEFORE_TEST, tmp_path)
+    model.fit(features, EVERYTHING, tmp_path, warm_start=evaluated)
     model.predict(features, tmp_path / "out", tmp_path)
     assert len([row for row in rows(tmp_path / "out" / "recommendations.parquet") if row["customer_id"] == "busy"]) == 5
 
 
 def test_gaps_are_drawn_to_the_shops_where_there_are_few(features, config):
     snapshot = Snapshot(features, config)
-    facts = ProductStatistics.read(snapshot, TEST)
+    statistics = ProductStatistics.read(snapshot, TEST)
     coffee = np.array([name in COFFEE for name in snapshot.catalogue.ids.to_pylist()])
-    assert facts.gap_days[coffee] == pytest.approx(9, abs=0.6)
-    assert (facts.again[coffee] > 0.9).all() and (facts.again[~coffee] < 0.1).all()
-    assert (facts.wanted >= facts.wanted_30).all() and (facts.wanted_30 >= facts.wanted_7).all()
+    assert statistics.gap_days[coffee] == pytest.approx(9, abs=0.6)
+    assert (statistics.again[coffee] > 0.9).all() and (statistics.again[~coffee] < 0.1).all()
+    assert (statistics.wanted >= statistics.wanted_30).all() and (statistics.wanted_30 >= statistics.wanted_7).all()
 
 
 def made_up(customers: range, likes: int, seed: int) -> Rows:
@@ -190,17 +190,17 @@ def made_up(customers: range, likes: int, seed: int) -> Rows:
 def test_earlier_stretches_are_learned_from_unless_they_are_stale(learning):
     latest, held = made_up(range(90), 1, 1), np.arange(90) % 3 == 0
     for likes, stretches in ((1, 2), (-1, 1)):
-        trial = try_second_stage(latest, [made_up(range(100, 280), likes, 2)], held, np.full(30, 0.1), learning)
+        trial = try_ranker(latest, [made_up(range(100, 280), likes, 2)], held, np.full(30, 0.1), learning)
         assert trial.figures["stretches"] == stretches == len(trial.learned)
-        assert trial.judged is not None and trial.ranker is not None
+        assert trial.evaluated is not None and trial.ranker is not None
         assert trial.figures["second_stage"] and trial.figures["held_out"] == 30
 
 
 def test_customers_held_out_teach_nothing_on_earlier_days_either(learning):
     latest, held = made_up(range(90), 1, 1), np.arange(90) % 3 == 0
     same_customers = made_up(range(0, 90, 3), -1, 3)  # would turn the order round
-    trial = try_second_stage(latest, [same_customers], held, np.full(30, 0.1), learning).judged
-    alone = try_second_stage(latest, [], held, np.full(30, 0.1), learning).judged
+    trial = try_ranker(latest, [same_customers], held, np.full(30, 0.1), learning).evaluated
+    alone = try_ranker(latest, [], held, np.full(30, 0.1), learning).evaluated
     np.testing.assert_array_equal(trial.predict_rows(latest, 1), alone.predict_rows(latest, 1))
 
 
@@ -208,10 +208,10 @@ def test_lists_and_choices_are_the_same_on_any_number_of_threads(features, tmp_p
     made = []
     for threads in (1, 2):
         config = learning.model_copy(update={"threads": threads, "score_chunk_rows": 7})
-        judged, served, out = Recommender(config), Recommender(config), tmp_path / str(threads)
-        judged.fit(features, BEFORE_TEST, tmp_path)
-        units = judged.evaluate(features, "test", tmp_path).unit_scores
-        served.fit(features, EVERYTHING, tmp_path, warm_start=judged)
+        evaluated, served, out = Recommender(config), Recommender(config), tmp_path / str(threads)
+        evaluated.fit(features, BEFORE_TEST, tmp_path)
+        units = evaluated.evaluate(features, "test", tmp_path).unit_scores
+        served.fit(features, EVERYTHING, tmp_path, warm_start=evaluated)
         served.predict(features, out, tmp_path)
-        made.append((judged.choice, units.tolist(), *(rows(out / f"recommendations{of}.parquet") for of in ("", "_by_category"))))
+        made.append((evaluated.choice, units.tolist(), *(rows(out / f"recommendations{of}.parquet") for of in ("", "_by_category"))))
     assert made[0] == made[1] and made[0][2]

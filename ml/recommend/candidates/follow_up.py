@@ -15,7 +15,7 @@ from ml.recommend.data.histories import History
 DAY = 86_400_000_000
 
 
-class Follow(ItemWeights):
+class FollowUp(ItemWeights):
     """The lift of turning to a product within `follow_days` after buying another, over what its popularity lets expect.
 
     The lift is believed the more, the more often the one's category is followed by the other's.

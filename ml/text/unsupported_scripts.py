@@ -37,11 +37,11 @@ def fit_network(features: Path, splits: Sequence[str], config: SentimentConfig, 
     readable = min(int(chars / (EPOCHS * MEMBERS * share)), config.linear_max_chars)
     limit = most_reviews(features, splits, readable, MAX_CHARS, config.threads)
     reviews = _read(features, splits, config, limit)
-    unread = reviews.rows(np.flatnonzero(~reader.is_known(reviews.texts)))
-    if len(unread) < config.network_min_reviews:
+    unsupported = reviews.rows(np.flatnonzero(~reader.is_known(reviews.texts)))
+    if len(unsupported) < config.network_min_reviews:
         return None
-    log.info("training a network on %d reviews that the encoder cannot read, %d characters affordable", len(unread), chars)
-    return CharacterNetwork.fit(unread.texts, unread.labels, unread.weights, chars=chars, seed=config.seed)
+    log.info("training a network on %d reviews that the encoder cannot read, %d characters affordable", len(unsupported), chars)
+    return CharacterNetwork.fit(unsupported.texts, unsupported.labels, unsupported.weights, chars=chars, seed=config.seed)
 
 
 def _read(features: Path, splits: Sequence[str], config: SentimentConfig, limit: int) -> Reviews:
