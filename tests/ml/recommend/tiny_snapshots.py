@@ -112,3 +112,8 @@ def two_tastes(customers: int = 60, products: int = 30, seed: int = 1) -> list[E
         days = np.sort(rng.uniform(0, 79, len(wanted)))
         events += [(f"c{c:03d}", f"p{p:03d}", "purchase", START + float(d) * DAY) for p, d in zip(wanted, days, strict=True)]
     return events
+
+
+def bought(customer: str, product: str, *days: float) -> list[Event]:
+    """Purchases of one product, each so many days after START."""
+    return [(customer, product, "purchase", START + day * DAY) for day in days]

@@ -14,7 +14,7 @@ from ml.recommend.candidates.contract import Training
 from ml.recommend.candidates.sequence import SequenceModel, Sequences
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.histories import History
-from tests.ml.recommend.test_methods import catalogue
+from tests.ml.recommend.candidates.test_methods import catalogue
 
 SMALL = RecommenderConfig(
     sequence_min_customers=50, sequence_factors=16, sequence_negatives=8, sequence_dropout=0.1, sequence_epochs=200, sequence_rate=0.02

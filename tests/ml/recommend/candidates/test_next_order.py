@@ -1,4 +1,4 @@
-"""What was added for the next order: habits, customers alike, taste, what follows by category, and the pool that is ordered."""
+"""Generators for the next order: customers alike, taste, follow-ups by category; and which are left out where habits prevail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_snapshots import DAY, END, START, Event, write_snapshot
+from tiny_snapshots import DAY, END, START, Event, bought, write_snapshot
 
 from ml.recommend.candidates.contract import Training
 from ml.recommend.candidates.fitting import fit_generators
@@ -17,11 +17,9 @@ from ml.recommend.candidates.transitions import Transitions
 from ml.recommend.candidates.user_knn import UserKnn
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.customers import active_customers
-from ml.recommend.data.histories import HABIT_DECAY, History, read_history
+from ml.recommend.data.histories import History, read_history
 from ml.recommend.data.popularity import read_popularity
 from ml.recommend.data.snapshot import Snapshot
-from ml.recommend.ranking.blend import Pool, search, unit
-from ml.recommend.ranking.ranker import pool_of
 
 
 def read(folder: Path, config: RecommenderConfig) -> tuple[Snapshot, History]:
@@ -31,22 +29,6 @@ def read(folder: Path, config: RecommenderConfig) -> tuple[Snapshot, History]:
 
 def training(snapshot: Snapshot, history: History, cache: Path) -> Training:
     return Training(snapshot.catalogue, history, read_popularity(snapshot, 60)["all"], cache)
-
-
-def bought(customer: str, product: str, *days: float) -> list[Event]:
-    return [(customer, product, "purchase", START + day * DAY) for day in days]
-
-
-def test_a_habit_fades_with_the_orders_since(tmp_path, config):
-    events = [*bought("c", "milk", 1, 2, 2.4, 5), *bought("c", "bread", 1, 9), ("c", "tea", "view", START + 3 * DAY)]
-    snapshot, history = read(write_snapshot(tmp_path / "features", events, {name: {} for name in ("bread", "milk", "tea")}), config)
-    by_name = dict(zip(snapshot.catalogue.ids.take(history.product).to_pylist(), range(3), strict=True))
-    # orders on the days 1, 2, 5 and 9
-    milk, bread, tea = (by_name[name] for name in ("milk", "bread", "tea"))
-    assert history.habit[milk] == pytest.approx(HABIT_DECAY + HABIT_DECAY**2 + HABIT_DECAY**3)
-    assert history.habit[bread] == pytest.approx(1 + HABIT_DECAY**3) and history.habit[tea] == 0
-    assert [history.orders_ago[entry] for entry in (milk, bread, tea)] == [1, 0, 0]
-    assert [history.orders_since[entry] for entry in (milk, bread, tea)] == [4, 4, 0]
 
 
 def test_customers_alike_bring_their_habits(tmp_path, config):
@@ -119,39 +101,6 @@ def test_what_follows_is_believed_more_where_the_categories_follow_each_other(tm
     scores = model.score(history)[asked]
     assert scores[number["strap0"]] > scores[number["book0"]]
     assert history.moment == snapshot.moment(END)
-
-
-def test_the_pool_is_the_best_of_each_united():
-    rng = np.random.default_rng(6)
-    scores = [(rng.random((8, 50)) * (rng.random((8, 50)) < 0.4)).astype(np.float32) for _ in range(3)]
-    bar = np.tile(np.linspace(1e-4, 2e-4, 50, dtype=np.float32), (8, 1))
-    bar[:, ::7] = -np.inf
-    products, live, pooled = pool_of(scores, bar, 4)
-    for row in range(8):
-        expected = set(np.argsort(-bar[row])[:4])
-        for block in scores:
-            worth = np.where((block[row] > 0) & np.isfinite(bar[row]), block[row], -1)
-            expected |= {product for product in np.argsort(-worth)[:4] if worth[product] > 0}
-        assert products[row][live[row]].tolist() == sorted(expected)
-        for block, of in zip(scores, pooled, strict=True):
-            np.testing.assert_array_equal(of[row], block[row, products[row]])
-
-
-def test_a_gain_within_its_error_does_not_make_a_blend():
-    """One candidate knows something, one nothing; on twenty customers some mixture of the two is a little better by chance."""
-    alone = 0
-    for seed in range(8):
-        rng = np.random.default_rng(seed)
-        wanted = rng.random((20, 60)) < 0.05
-        knows = (wanted * 0.6 + rng.random((20, 60))).astype(np.float32)
-        noise = rng.random((20, 60)).astype(np.float32)
-        pool = Pool.of([unit(noise), unit(knows)], np.ones_like(wanted), wanted, np.zeros(60, np.float32), 10)
-        weights, _, reached = search(pool, start=0, k=10)
-        gain = (pool.ndcgs(pool.total(weights), 10) - pool.ndcgs(pool.scores[1], 10)).numpy()
-        assert weights.tolist() == [0, 1] or gain.mean() > gain.std() / np.sqrt(20)
-        assert reached == pytest.approx(pool.ndcg(pool.total(weights), 10))
-        alone += weights.tolist() == [0, 1]
-    assert alone > 0
 
 
 @pytest.mark.parametrize(("orders", "fitted"), [((5,), True), ((5, 14, 23, 32, 41), False)])

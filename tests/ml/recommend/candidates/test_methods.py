@@ -17,9 +17,6 @@ from ml.recommend.candidates.transitions import Transitions
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import History
-from ml.recommend.evaluation import metrics
-from ml.recommend.ranking.blend import Pool, search, unit
-from ml.recommend.ranking.topk import top_k
 
 
 def history(wanted: np.ndarray) -> History:
@@ -108,16 +105,6 @@ def test_als_solves_every_customers_normal_equations():
         np.testing.assert_allclose(solved[u], np.linalg.solve(left, others.T @ ((1 + c) * (c > 0))), atol=1e-4)
 
 
-def test_top_k_breaks_every_tie_by_product():
-    scores = np.random.default_rng(2).integers(0, 4, (200, 50)).astype(np.float32)
-    scores[::7, 10:] = -np.inf
-    products, values = top_k(scores, 12)
-    expected = np.lexsort((np.broadcast_to(np.arange(50), scores.shape), -scores), axis=1)[:, :12]
-    shown = np.isfinite(values)
-    np.testing.assert_array_equal(products[shown], expected[shown])
-    np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, 1))
-
-
 def test_the_strongest_of_a_row_are_kept_and_ties_broken_by_column():
     rows, columns = np.divmod(np.random.default_rng(3).permutation(600), 100)
     values = ((columns * 7 + rows) % 10 - 3).astype(np.float64) / 3
@@ -128,27 +115,3 @@ def test_the_strongest_of_a_row_are_kept_and_ties_broken_by_column():
         best = np.lexsort((np.arange(100), -table[row]))[:15]
         np.testing.assert_array_equal(kept[[row]].indices, np.sort(best))
         np.testing.assert_allclose(kept[[row]].data, table[row][np.sort(best)], rtol=1e-6)
-
-
-def test_ndcg_divides_by_what_is_attainable():
-    hits = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 1], [0, 0, 0]], dtype=bool)
-    found = metrics.ndcg(hits, np.array([1, 1, 9, 2]))
-    np.testing.assert_allclose(found, [1, 1 / np.log2(3), 1, 0])
-    np.testing.assert_allclose(metrics.recall(hits, np.array([1, 1, 9, 2])), [1, 1, 1 / 3, 0])
-    np.testing.assert_allclose(metrics.hit_rate(hits), [1, 1, 1, 0])
-
-
-def test_the_blend_finds_the_candidate_that_knows_and_the_penalty_that_helps():
-    rng = np.random.default_rng(4)
-    wanted = rng.random((300, 40)) < 0.1
-    noise, knows = rng.random((300, 40)).astype(np.float32), (wanted * 0.5 + rng.random((300, 40))).astype(np.float32)
-    allowed = np.ones_like(wanted)
-    pool = Pool.of([unit(noise), unit(knows)], allowed, wanted, np.zeros(40, np.float32), 10)
-    weights, penalty, reached = search(pool, start=0, k=10)
-    assert weights.sum() == pytest.approx(1) and weights[1] > 0.8 and penalty == 0
-    assert reached >= pool.ndcg(pool.scores[1], 10) > pool.ndcg(pool.scores[0], 10)
-    dissatisfaction = np.zeros(40, np.float32)
-    dissatisfaction[:20] = 1
-    wanted[:, :20] = False
-    pool = Pool.of([unit(noise), unit(knows)], allowed, wanted, dissatisfaction, 10)
-    assert search(pool, start=0, k=10)[1] > 0
