@@ -69,13 +69,13 @@ class NightlyModel(ABC):
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    def serve_under(self, config: Any) -> None:
+    def with_runtime_config(self, config: Any) -> None:
         """Take tonight's settings over (list length, threads) for a model of an earlier night; what its weights depend on stays."""
         self.config = config
 
     @classmethod
     @abstractmethod
-    def why_not(cls, features: Path, config: object) -> str | None:
+    def unavailable_reason(cls, features: Path, config: object) -> str | None:
         """The reason why this shop cannot have this model (too few reviews, say), for people; None where it can."""
 
     @classmethod

@@ -51,7 +51,7 @@ def learn(night: Night, name: str) -> None:
         _clear(night, spec)
         _require_features(night, spec)
         model = spec.load_class()
-        reason = model.why_not(night.features, config)
+        reason = model.unavailable_reason(night.features, config)
         if reason:
             forget(night, name)
             notes["skipped"] = reason
@@ -165,9 +165,9 @@ def _decide(
 
 
 def _load(model: type[NightlyModel], folder: Path, config: Any) -> NightlyModel:
-    model = model.load(folder)
-    model.serve_under(config)
-    return model
+    kept = model.load(folder)
+    kept.with_runtime_config(config)
+    return kept
 
 
 def _save(model: NightlyModel, folder: Path) -> None:

@@ -18,24 +18,25 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, Metric, NightlyModel, Split
-from ml.recommend.blend import Choice
-from ml.recommend.candidates import Candidate
-from ml.recommend.choosing import decide, popularity_alone
+from ml.recommend.candidates.content import Content
+from ml.recommend.candidates.contract import CandidateGenerator
+from ml.recommend.candidates.fitting import GENERATORS, fit_generators
+from ml.recommend.candidates.item_knn import ItemKnn
+from ml.recommend.candidates.popularity import Popularity
+from ml.recommend.candidates.sequence import SequenceModel
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.content import Content
-from ml.recommend.facts import Facts
-from ml.recommend.fitting import CANDIDATES, fit_candidates
-from ml.recommend.item_knn import ItemKnn
-from ml.recommend.judge import DECIDING, judge
-from ml.recommend.lists import write_lists
-from ml.recommend.popularity import Popularity
-from ml.recommend.ranker import Ranker, Rows
-from ml.recommend.rehearsal import known_before, rows_before
-from ml.recommend.scoring import Scorer, scorer_by
-from ml.recommend.sequence import SequenceModel
-from ml.recommend.shop_arrays import Exam
-from ml.recommend.similar import write_similar
-from ml.recommend.snapshot import Snapshot
+from ml.recommend.data.holdouts import Holdout, evaluated_users, holdout_of, known_products
+from ml.recommend.data.popularity import read_popularity
+from ml.recommend.data.product_statistics import ProductStatistics
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation.evaluate import DECIDING, evaluate_lists
+from ml.recommend.lists.nightly_lists import write_lists
+from ml.recommend.lists.similar import write_similar
+from ml.recommend.ranking.ranker import Ranker, Rows
+from ml.recommend.ranking.scoring import ListScorer, scorer_by
+from ml.recommend.selection.backtest import backtest_rows
+from ml.recommend.selection.choice import RecommenderChoice
+from ml.recommend.selection.validation import decide, popularity_alone
 
 # kept whatever their weight: popularity fills lists up, the other two find similar products
 ALWAYS = (Popularity.name, ItemKnn.name, Content.name)
@@ -61,14 +62,14 @@ class Recommender(NightlyModel):
         self.config = config
         self.choice = popularity_alone(config)
         self.products = pa.array([], pa.string())
-        self.candidates: list[Candidate] = []
-        self._rehearsed: Sequence[Candidate] = ()
+        self.generators: list[CandidateGenerator] = []
+        self._backtested: Sequence[CandidateGenerator] = ()
         self._kept: list[SequenceModel] = []
         self.ranker: Ranker | None = None
         self._learned: Sequence[Rows] = ()
 
     @classmethod
-    def why_not(cls, features: Path, config: object) -> str | None:
+    def unavailable_reason(cls, features: Path, config: object) -> str | None:
         """Recommendations need a catalogue; everything else can be missing."""
         del config
         if pq.read_metadata(features / "products.parquet").num_rows == 0:
@@ -88,11 +89,11 @@ class Recommender(NightlyModel):
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         if warm_start is not None and tuple(splits) == BEFORE_TEST:
-            warm_start._follow(snapshot, cache)
+            warm_start._align(snapshot, cache)
             self._kept = warm_start._sequences()
         if warm_start is not None and tuple(splits) == EVERYTHING:
             self.choice, self.ranker = warm_start.choice, warm_start._ranker_of_everything(snapshot, cache)
-            self._rehearsed = warm_start.candidates if warm_start.products.equals(snapshot.catalogue.ids) else ()
+            self._backtested = warm_start.generators if warm_start.products.equals(snapshot.catalogue.ids) else ()
         elif "validation" in splits:
             self.choose(snapshot, cache)
         else:
@@ -107,63 +108,65 @@ class Recommender(NightlyModel):
         """
         decided = decide(snapshot, cache, self.config, self._kept)
         self.choice, self.ranker, self._learned = decided.choice, decided.ranker, decided.learned
-        self.candidates, self._rehearsed, self.products = list(decided.candidates), decided.candidates, snapshot.catalogue.ids
+        self.generators, self._backtested, self.products = list(decided.generators), decided.generators, snapshot.catalogue.ids
 
     def refit(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path) -> None:
         """Fits the candidates of the choice on the rows of the splits; the sequence model goes on from the one chosen with."""
         self.products = snapshot.catalogue.ids
         names = None if self.choice.second_stage else {*self.choice.weights, *ALWAYS}
-        rehearsed, self._rehearsed, self.candidates = self._rehearsed, (), []
-        earlier = [*rehearsed, *self._kept]
+        backtested, self._backtested, self.generators = self._backtested, (), []
+        earlier = [*backtested, *self._kept]
         before, half_life = snapshot.end_of(splits), self.choice.half_life_days
-        self.candidates = fit_candidates(snapshot, cache, before, half_life, self.config, names, earlier)
-        self._kept = [candidate for candidate in rehearsed if isinstance(candidate, SequenceModel)] if tuple(splits) == BEFORE_TEST else []
+        self.generators = fit_generators(snapshot, cache, before, half_life, self.config, names, earlier)
+        self._kept = [generator for generator in backtested if isinstance(generator, SequenceModel)] if tuple(splits) == BEFORE_TEST else []
 
     def _ranker_of_everything(self, snapshot: Snapshot, cache: Path) -> Ranker | None:
         """The second stage after the test days have been learned from too, asked of this model, which has not seen them."""
-        exam = snapshot.exam("test")
-        if self.ranker is None or not self._learned or not len(snapshot.examined(exam, 1)):
+        holdout = holdout_of(snapshot, "test")
+        if self.ranker is None or not self._learned or not len(evaluated_users(snapshot, holdout, 1)):
             return self.ranker
-        self._follow(snapshot, cache)
-        rows = rows_before(snapshot, exam, self.candidates, self.config)
+        self._align(snapshot, cache)
+        rows = backtest_rows(snapshot, holdout, self.generators, self.config)
         return Ranker.fit(Rows.joined([rows, *self._learned]), self.config)
 
     # ---- asking ----------------------------------------------------------------------------------------------------
-    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, facts: Facts) -> Scorer:
+    def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, statistics: ProductStatistics) -> ListScorer:
         """Asks the model's own candidates by its choice, about the time from the moment of the facts on."""
-        return scorer_by(self.choice, self.candidates, snapshot.catalogue, facts, allowed, self.config, self.ranker)
+        return scorer_by(self.choice, self.generators, snapshot.catalogue, statistics, allowed, self.config, self.ranker)
 
     def _sequences(self) -> list[SequenceModel]:
         """Those that a later night may go on from: as judged, and as the choice was made with."""
-        return [*self._kept, *(candidate for candidate in self.candidates if isinstance(candidate, SequenceModel))]
+        return [*self._kept, *(generator for generator in self.generators if isinstance(generator, SequenceModel))]
 
     def _popularity(self) -> np.ndarray:
-        return next(c.worth for c in self.candidates if type(c) is Popularity)
+        return next(c.worth for c in self.generators if type(c) is Popularity)
 
-    def _follow(self, snapshot: Snapshot, cache: Path) -> None:
+    def _align(self, snapshot: Snapshot, cache: Path) -> None:
         """Makes the model speak the snapshot's product numbers; products it was not fitted on are only known by their texts."""
         ids = snapshot.catalogue.ids
         if ids.equals(self.products):
             return
         place = pc.index_in(ids, self.products).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        for candidate in (*self.candidates, *self._kept):
-            candidate.align(place, snapshot.catalogue, cache)
+        for generator in (*self.generators, *self._kept):
+            generator.align(place, snapshot.catalogue, cache)
         self.products = ids
 
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:
         """See NightlyModel and `judge`. Customers without a history before the split get what is popular, as the baseline does."""
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
-        self._follow(snapshot, cache)
-        exam = snapshot.exam(split)
-        known, facts = known_before(snapshot, exam), Facts.read(snapshot, exam.starts_at)
-        model = self._scorer(snapshot, known, facts)
+        self._align(snapshot, cache)
+        holdout = holdout_of(snapshot, split)
+        known, statistics = known_products(snapshot, holdout), ProductStatistics.read(snapshot, holdout.starts_at)
+        model = self._scorer(snapshot, known, statistics)
         baselines = {
-            "popularity": scorer_by(popularity_alone(self.config), self.candidates, snapshot.catalogue, facts, known, self.config),
-            "popularity_7_days": self._lately(snapshot, exam, known),
+            "popularity": scorer_by(popularity_alone(self.config), self.generators, snapshot.catalogue, statistics, known, self.config),
+            "popularity_7_days": self._lately(snapshot, holdout, known),
         }
-        judged = judge(snapshot, exam, split, model, baselines, snapshot.examined(exam, self.config.max_judged_customers))
-        return replace(judged, metrics=[*judged.metrics, *self._choice_metrics()])
+        evaluated = evaluate_lists(
+            snapshot, holdout, split, model, baselines, evaluated_users(snapshot, holdout, self.config.max_judged_customers)
+        )
+        return replace(evaluated, metrics=[*evaluated.metrics, *self._choice_metrics()])
 
     def _choice_metrics(self) -> list[Metric]:
         """What the choice of the second stage was made on."""
@@ -175,23 +178,23 @@ class Recommender(NightlyModel):
             Metric(f"validation_{DECIDING}", self.choice.held_out_ndcg, "blend", self.choice.held_out_blend_ndcg),
         ]
 
-    def _lately(self, snapshot: Snapshot, exam: Exam, allowed: np.ndarray) -> Scorer:
-        """What everybody wanted in the week before the exam, then what is popular: the usual baseline of splits by time."""
+    def _lately(self, snapshot: Snapshot, holdout: Holdout, allowed: np.ndarray) -> ListScorer:
+        """What everybody wanted in the week before the holdout, then what is popular: the usual baseline of splits by time."""
         lately = Popularity(self.config)
-        lately.worth = snapshot.popularity(half_life_days=36500, before=exam.starts_at, last_days=7)["all"]
-        return Scorer([lately], np.ones(1), np.ones(len(allowed), np.float32), self._popularity(), allowed, self.config)
+        lately.worth = read_popularity(snapshot, half_life_days=36500, before=holdout.starts_at, last_days=7)["all"]
+        return ListScorer([lately], np.ones(1), np.ones(len(allowed), np.float32), self._popularity(), allowed, self.config)
 
     def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:
         """Writes recommendations, recommendations_by_category, recommendations_default and similar_products."""
         del previous  # every list depends on the whole night, so none is taken over
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
-        self._follow(snapshot, cache)
-        scorer = self._scorer(snapshot, snapshot.catalogue.available, Facts.read(snapshot, None))
+        self._align(snapshot, cache)
+        scorer = self._scorer(snapshot, snapshot.catalogue.available, ProductStatistics.read(snapshot, None))
         out.mkdir(parents=True, exist_ok=True)
-        content = next((candidate for candidate in self.candidates if isinstance(candidate, Content)), None)
+        content = next((generator for generator in self.generators if isinstance(generator, Content)), None)
         rows = write_lists(snapshot, scorer, self.choice.half_life_days, content, out)
-        return rows | write_similar(snapshot, self.candidates, self._popularity(), out)
+        return rows | write_similar(snapshot, self.generators, self._popularity(), out)
 
     # ---- keeping ---------------------------------------------------------------------------------------------------
     def save(self, folder: Path) -> None:
@@ -202,24 +205,24 @@ class Recommender(NightlyModel):
         pq.write_table(pa.table({"product_id": self.products}), folder / "products.parquet")
         if self.ranker is not None:
             self.ranker.save(folder)
-        named = [*((candidate.name, candidate) for candidate in self.candidates), *(("rehearsed", model) for model in self._kept)]
-        for name, candidate in named:
-            save_file({k: np.ascontiguousarray(v) for k, v in candidate.arrays().items()}, folder / f"{name}.safetensors")
+        named = [*((generator.name, generator) for generator in self.generators), *(("rehearsed", model) for model in self._kept)]
+        for name, generator in named:
+            save_file({k: np.ascontiguousarray(v) for k, v in generator.arrays().items()}, folder / f"{name}.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The model as `save` left it."""
         model = cls(RecommenderConfig.model_validate_json((folder / "config.json").read_text()))
-        model.choice = Choice(**json.loads((folder / "choice.json").read_text()))
+        model.choice = RecommenderChoice(**json.loads((folder / "choice.json").read_text()))
         model.products = cast(pa.StringArray, pq.read_table(folder / "products.parquet")["product_id"].combine_chunks())
         if model.choice.second_stage:
             model.ranker = Ranker.load(folder)
-        for kind in CANDIDATES:
+        for kind in GENERATORS:
             file = folder / f"{kind.name}.safetensors"
             if file.exists():
-                candidate = kind(model.config)
-                candidate.restore(load_file(file))
-                model.candidates.append(candidate)
+                generator = kind(model.config)
+                generator.restore(load_file(file))
+                model.generators.append(generator)
         if (folder / "rehearsed.safetensors").exists():
             model._kept = [SequenceModel(model.config)]
             model._kept[0].restore(load_file(folder / "rehearsed.safetensors"))

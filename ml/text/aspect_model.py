@@ -39,7 +39,7 @@ class AspectModel(NightlyModel):
     config: AspectsConfig
 
     @classmethod
-    def why_not(cls, features: Path, config: object) -> str | None:
+    def unavailable_reason(cls, features: Path, config: object) -> str | None:
         """Why this shop cannot have aspects: too few labelled training reviews, or nearly all of one kind."""
         config = cast(AspectsConfig, config)
         counts = count_labelled(features, ["train"], config.max_chars, config.threads)
@@ -78,20 +78,20 @@ class AspectModel(NightlyModel):
             features, [split], max_chars=config.max_chars, threads=config.threads, seed=config.seed, limit=config.max_train_reviews
         )
         sentences = [sentences_of(text) for text in reviews.texts]
-        judged = [place for place, label in enumerate(reviews.labels) if label != 1 and sentences[place]]
-        likes = reviews.labels[judged] == POSITIVE
+        evaluated = [place for place, label in enumerate(reviews.labels) if label != 1 and sentences[place]]
+        likes = reviews.labels[evaluated] == POSITIVE
         if not 0 < likes.sum() < len(likes):
             nobody = "the latest rated reviews are all praise, all blame, or none"
             return Evaluation(split, [], np.empty(0, dtype=object), np.empty(0), nobody=nobody)
-        scores = self.polarity.score([sentence for place in judged for sentence in sentences[place]], cache)
-        starts = np.cumsum([0, *(len(sentences[place]) for place in judged[:-1])])
-        means = np.add.reduceat(scores, starts) / np.array([len(sentences[place]) for place in judged])
+        scores = self.polarity.score([sentence for place in evaluated for sentence in sentences[place]], cache)
+        starts = np.cumsum([0, *(len(sentences[place]) for place in evaluated[:-1])])
+        means = np.add.reduceat(scores, starts) / np.array([len(sentences[place]) for place in evaluated])
         weights = len(likes) / (2 * np.where(likes, likes.sum(), (~likes).sum()))
         right = weights * ((means > 0) == likes)
         return Evaluation(
             split=split,
             metrics=[Metric(self.deciding, float(right.mean()), "all_praise", 0.5)],
-            unit_ids=reviews.keys["review_id"].to_numpy(zero_copy_only=False)[judged],
+            unit_ids=reviews.keys["review_id"].to_numpy(zero_copy_only=False)[evaluated],
             unit_scores=right,
             baselines={"all_praise": weights * likes},
         )

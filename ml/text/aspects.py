@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from ml.text.encoder import TextEncoder
+from ml.text.encoder.text_encoder import TextEncoder
 
 LAYER = 3
 MAX_TOKENS = 64

@@ -15,7 +15,7 @@ BINS = 15
 CHANCES = 100
 HANDICAPS = np.linspace(0.0, 2.5, 26)
 HANDICAP_ROUNDS = 5
-LEAST_PROBABILITY = 1e-12
+MIN_PROBABILITY = 1e-12
 NEVER = -1e4  # the bias of a class that training did not show
 FOLDS = 5
 
@@ -45,7 +45,7 @@ class Calibration:
 
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
         """(n, classes) probabilities to (n,) classes; ties go to the first."""
-        return np.argmax(np.log(np.maximum(probabilities, LEAST_PROBABILITY)) + self.handicaps, axis=1)
+        return np.argmax(np.log(np.maximum(probabilities, MIN_PROBABILITY)) + self.handicaps, axis=1)
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -105,7 +105,7 @@ def held_out_probabilities(logits: np.ndarray, labels: np.ndarray, asked: np.nda
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative log-probability of the labels."""
-    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY)).mean())
+    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], MIN_PROBABILITY)).mean())
 
 
 def _pooled(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ def _best_handicaps(probabilities: np.ndarray, shown: np.ndarray) -> np.ndarray:
     A class's expected F1 takes probabilities for labels (Ye et al., "Optimizing F-measures: a tale of two approaches", 2012): with a few
     dozen reviews of a rare class, counting labels would follow their luck. The most frequent class has none.
     """
-    own = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
+    own = np.log(np.maximum(probabilities, MIN_PROBABILITY))
     frequent = int(probabilities.sum(axis=0).argmax())
     handicaps = np.zeros(len(shown))
     for _ in range(HANDICAP_ROUNDS):
@@ -137,7 +137,7 @@ def expected_macro_f1(probabilities: np.ndarray, decided: np.ndarray, shown: np.
     rows, classes = np.arange(len(decided)), len(shown)
     hits = np.bincount(decided, weights=probabilities[rows, decided], minlength=classes)
     support = np.bincount(decided, minlength=classes) + probabilities.sum(axis=0)
-    return float((2 * hits / np.maximum(support, LEAST_PROBABILITY))[shown].mean())
+    return float((2 * hits / np.maximum(support, MIN_PROBABILITY))[shown].mean())
 
 
 def class_f1(decided: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -25,22 +25,22 @@ from torch import nn
 from torch.nn import functional
 
 from ml.text.budget import plan_epochs
-from ml.text.encoder_classifier import shuffled_batches
+from ml.text.encoder.classifier import shuffled_batches
 from ml.text.reviews import LABELS
 from ml.text.threads import training_threads
 
 log = logging.getLogger(__name__)
 
 MAX_CHARS = 200  # of a text: the first half of them and the last; longer ones are rare, and their ends judge
-LEAST_PLACES = (2, 4, 6)  # of single characters, pairs and threes: in fewer places of the training texts they have no vector
+MIN_OCCURRENCES = (2, 4, 6)  # of single characters, pairs and threes: in fewer places of the training texts they have no vector
 BUCKETS_LOG = 24
 MEMBERS = 2
 EPOCHS = 2  # of Chinese reviews: one and two were alike on validation, and more take the time of other members
-MOST_EPOCHS, LEAST_STEPS = 10, 400  # in a small shop two epochs are too few steps
+MAX_EPOCHS, MIN_STEPS = 10, 400  # in a small shop two epochs are too few steps
 BATCH_TEXTS = 64
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.05
-LARGEST_GRADIENT = 5.0
+MAX_GRADIENT_NORM = 5.0
 WARM_UP_SHARE = 0.05
 
 SIZE = 96  # of a character's vector, and of what a convolution of one width finds
@@ -79,7 +79,7 @@ class CharacterNetwork:
         pieces, bounds = read_pieces(texts)
         buckets = _frequent(pieces)
         places, lengths = _places(pieces, buckets), np.diff(bounds)
-        epochs = max(EPOCHS, min(MOST_EPOCHS, LEAST_STEPS * BATCH_TEXTS // max(len(texts), 1)))
+        epochs = max(EPOCHS, min(MAX_EPOCHS, MIN_STEPS * BATCH_TEXTS // max(len(texts), 1)))
         members = []
         for number in range(MEMBERS):
             plan = plan_epochs(labels, lengths, epochs, chars // MEMBERS, seed + number)
@@ -186,12 +186,12 @@ def read_pieces(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     parts = [_read_part(texts[first : first + TEXTS_AT_ONCE]) for first in range(0, len(texts), TEXTS_AT_ONCE)]
     lengths = np.concatenate([np.zeros(1, np.int64), *(lengths for _, lengths in parts)])
-    return np.concatenate([np.zeros((0, len(LEAST_PLACES)), np.int32), *(pieces for pieces, _ in parts)]), np.cumsum(lengths)
+    return np.concatenate([np.zeros((0, len(MIN_OCCURRENCES)), np.int32), *(pieces for pieces, _ in parts)]), np.cumsum(lengths)
 
 
 def _read_part(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """(characters, 3) buckets, and (n,) characters of each text."""
-    orders, half = len(LEAST_PLACES), MAX_CHARS // 2
+    orders, half = len(MIN_OCCURRENCES), MAX_CHARS // 2
     short = [(text if len(text) <= MAX_CHARS else text[:half] + _GAP + text[-half:]).lower() for text in texts]
     after = _EDGE * (orders - 1)
     codes = np.frombuffer("".join([_EDGE + text + after for text in short]).encode("utf-32-le", "replace"), np.uint32).astype(np.uint64)
@@ -208,7 +208,7 @@ def _read_part(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 def _frequent(pieces: np.ndarray) -> np.ndarray:
     """(m,) ascending buckets that occur in enough of the (characters, 3) places."""
     kept = []
-    for order, least in enumerate(LEAST_PLACES):
+    for order, least in enumerate(MIN_OCCURRENCES):
         buckets, counts = np.unique(pieces[:, order], return_counts=True)
         kept.append(buckets[counts >= least])
     return np.unique(np.concatenate(kept)).astype(np.int32)
@@ -248,7 +248,7 @@ def _train(
         network.zero_grad()
         losses = functional.cross_entropy(network(*_padded(places, bounds, rows)), goal[rows], reduction="none")
         (losses * counts[rows]).mean().backward()
-        nn.utils.clip_grad_norm_(others, LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(others, MAX_GRADIENT_NORM)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
             optimizer.step()
             schedule.step()

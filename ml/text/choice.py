@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 ASKED = {"linear": (True, False), "encoder": (False, True), "network": (False, True), "blend": (True, True)}
 BOUNDS = np.concatenate([np.arange(0.70, 0.95, 0.05), np.arange(0.95, 1.0, 0.005)]).round(3)
 NEVER_SURE = 2.0
-LEAST_TO_CHOOSE = 200  # validation reviews of one reading without which it is chosen for with the others
-LEAST_TO_BE_SURE = 300  # validation reviews without which the second one is always asked
+MIN_REVIEWS_TO_CHOOSE = 200  # validation reviews of one reading without which it is chosen for with the others
+MIN_REVIEWS_TO_BE_SURE = 300  # validation reviews without which the second one is always asked
 
 
 @dataclass(frozen=True)
-class Choice:
+class ClassifierChoice:
     """How reviews are decided from the logits of (linear, second).
 
     Attributes:
@@ -66,7 +66,7 @@ class Choice:
         }
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Choice:
+    def from_json(cls, fields: dict[str, Any]) -> ClassifierChoice:
         calibration, alone = Calibration.from_json(fields["calibration"]), Calibration.from_json(fields["alone"])
         return cls(cast(Candidate, fields["candidate"]), calibration, alone, float(fields["bound"]))
 
@@ -78,7 +78,7 @@ def choose_by_reading(
     has_second: Mapping[Reading, bool],
     shown: np.ndarray,
     config: SentimentConfig,
-) -> dict[Reading, Choice]:
+) -> dict[Reading, ClassifierChoice]:
     """Who decides, for each Reading: by its own validation reviews where it has enough of them, else by those of others too.
 
     Args:
@@ -88,14 +88,14 @@ def choose_by_reading(
         has_second: whether there is a second classifier for texts of a Reading.
         shown: (classes,) whether training showed a class.
     """
-    can_read = np.flatnonzero(readings != Reading.UNREAD)
+    can_read = np.flatnonzero(readings != Reading.UNSUPPORTED)
     choices = {}
     for reading in Reading:
-        other = "encoder" if reading == Reading.UNREAD else "network"
+        other = "encoder" if reading == Reading.UNSUPPORTED else "network"
         candidates = tuple(name for name in config.candidates if name != other) if has_second[reading] else ("linear",)
         rows = np.flatnonzero(readings == reading)
-        if len(rows) < LEAST_TO_CHOOSE:
-            rows = can_read if has_second[reading] and reading != Reading.UNREAD else np.arange(len(labels))
+        if len(rows) < MIN_REVIEWS_TO_CHOOSE:
+            rows = can_read if has_second[reading] and reading != Reading.UNSUPPORTED else np.arange(len(labels))
         choices[reading], losses = choose(logits[:, rows], labels[rows], shown, candidates, config.cascade_loss)
         log.info(
             "%s texts: %s by log loss on %d validation reviews (%s), the linear model alone from %.3f",
@@ -110,7 +110,7 @@ def choose_by_reading(
 
 def choose(
     logits: np.ndarray, labels: np.ndarray, shown: np.ndarray, candidates: tuple[Candidate, ...], loss: float
-) -> tuple[Choice, dict[Candidate, float]]:
+) -> tuple[ClassifierChoice, dict[Candidate, float]]:
     """Choose by the log loss on validation reviews, each read by a calibration fitted to the others; ties go to the cheaper candidate.
 
     Args:
@@ -131,16 +131,16 @@ def choose(
     best = min(able, key=lambda name: losses[name]) if losses else able[-1]
     calibration = calibrate(logits, labels, asked[best], shown)
     alone = calibrate(logits, labels, np.array(ASKED["linear"]), shown)
-    bound = _least_bound(logits, shown, calibration, alone, loss) if best == "blend" else NEVER_SURE
-    return Choice(best, calibration, alone, bound), losses
+    bound = _lowest_bound(logits, shown, calibration, alone, loss) if best == "blend" else NEVER_SURE
+    return ClassifierChoice(best, calibration, alone, bound), losses
 
 
-def _least_bound(logits: np.ndarray, shown: np.ndarray, calibration: Calibration, alone: Calibration, loss: float) -> float:
+def _lowest_bound(logits: np.ndarray, shown: np.ndarray, calibration: Calibration, alone: Calibration, loss: float) -> float:
     """The least bound of which, and of all above it, the linear classifier's own decisions are expected to cost at most `loss` of macro-F1.
 
     Expected by the probabilities of the blend, which are calibrated: with few reviews of a rare class the labels' luck would decide.
     """
-    if logits.shape[1] < LEAST_TO_BE_SURE:
+    if logits.shape[1] < MIN_REVIEWS_TO_BE_SURE:
         return NEVER_SURE
     own, probabilities = alone.probabilities(logits), calibration.probabilities(logits)
     sure, lone, both = own.max(axis=1), alone.decide(own), calibration.decide(probabilities)

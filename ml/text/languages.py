@@ -19,9 +19,19 @@ BYTE_LEVEL_BLANK = "Ġ"
 class Reading(IntEnum):
     """How well an encoder reads a text."""
 
-    UNREAD = 0  # most letters are of a script it hardly has, or there are none
-    FOREIGN = 1  # the script is known, the words are cut into small pieces
+    UNSUPPORTED = 0  # its tokenizer does not cover the script of most letters, or there are no letters
+    FOREIGN = 1  # the script is covered, but words are cut into small pieces
     FLUENT = 2
+
+    @property
+    def saved_name(self) -> str:
+        """The name in saved models; a model's version is a hash over it."""
+        return "UNREAD" if self is Reading.UNSUPPORTED else self.name
+
+    @classmethod
+    def of_saved_name(cls, name: str) -> Reading:
+        """The reading with a `saved_name`."""
+        return next(reading for reading in cls if reading.saved_name == name)
 
 
 class Reader:
@@ -47,7 +57,9 @@ class Reader:
         """(n,) Reading of n texts, as integers, by the number of pieces that each was cut into, (n,)."""
         letters, known = self._letters(texts)
         is_known = (letters > 0) & (known >= LETTERS_TO_BE_KNOWN * letters)
-        return np.where(is_known, np.where(pieces > FOREIGN_PIECES_A_LETTER * letters, Reading.FOREIGN, Reading.FLUENT), Reading.UNREAD)
+        return np.where(
+            is_known, np.where(pieces > FOREIGN_PIECES_A_LETTER * letters, Reading.FOREIGN, Reading.FLUENT), Reading.UNSUPPORTED
+        )
 
     def _letters(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """(n,) letters of each text, and (n,) those of known scripts."""

@@ -29,7 +29,7 @@ STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # inverse strengths of the pull to zero, tri
 USUAL_STRENGTH = 4.0
 TOLERANCE = 0.05
 SMOOTHING = 0.1
-LEAST_TEXTS = 2  # with an n-gram, of the training texts
+MIN_TEXTS = 2  # with an n-gram, of the training texts
 UNSEEN_LOGIT = -1e4
 FILE = "linear.safetensors"
 
@@ -61,7 +61,7 @@ class LinearClassifier:
         """The same from (n, BUCKETS) counts."""
         model = cls()
         texts_with = np.bincount(counts.indices, minlength=BUCKETS)
-        model.columns = np.flatnonzero(texts_with >= min(LEAST_TEXTS, counts.shape[0])).astype(np.int32)
+        model.columns = np.flatnonzero(texts_with >= min(MIN_TEXTS, counts.shape[0])).astype(np.int32)
         model.idf = (np.log((1 + counts.shape[0]) / (1 + texts_with[model.columns])) + 1).astype(np.float32)
         model.coefficients = np.zeros((len(LABELS), len(model.columns)), np.float32)
         model.intercepts = np.full(len(LABELS), UNSEEN_LOGIT, np.float32)

@@ -49,7 +49,7 @@ TICKETS = Written("tickets", "ticket_id", "ticket_sentiment")
 DECIMALS = 6
 
 
-class Scorer(Protocol):
+class SentimentScorer(Protocol):
     """What scoring needs of a model."""
 
     config: SentimentConfig
@@ -60,7 +60,7 @@ class Scorer(Protocol):
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]: ...
 
 
-def write_scores(model: Scorer, features: Path, out: Path, previous: Path | None) -> dict[str, int]:
+def write_scores(model: SentimentScorer, features: Path, out: Path, previous: Path | None) -> dict[str, int]:
     """Write out/review_sentiment.parquet, and out/ticket_sentiment.parquet where the shop has tickets, each sorted by its key.
 
     Args:
@@ -83,7 +83,7 @@ def write_scores(model: Scorer, features: Path, out: Path, previous: Path | None
     return rows | {"scored": new}
 
 
-def _scores(model: Scorer, version: str, written: Written, features: Path, previous: Path | None) -> tuple[pa.Table, int]:
+def _scores(model: SentimentScorer, version: str, written: Written, features: Path, previous: Path | None) -> tuple[pa.Table, int]:
     """The scores of all texts of a kind, and how many of them were not taken over."""
     key, schema = written.key, written.schema
     with open_reader(features, model.config.threads) as connection:
@@ -127,7 +127,7 @@ def _scores(model: Scorer, version: str, written: Written, features: Path, previ
     return pa.concat_tables([kept, *scored]).sort_by(key), sum(table.num_rows for table in scored)
 
 
-def _scored(model: Scorer, version: str, written: Written, texts: pa.Table) -> pa.Table:
+def _scored(model: SentimentScorer, version: str, written: Written, texts: pa.Table) -> pa.Table:
     probabilities, decided = model.score(texts["text"].to_pylist())
     probabilities = probabilities.round(DECIMALS)
     columns = {

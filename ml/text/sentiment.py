@@ -28,15 +28,15 @@ from ml.text.baseline import tfidf_logits
 from ml.text.budget import affordable_tokens, plan_epochs
 from ml.text.calibration import figures
 from ml.text.character_network import CharacterNetwork
-from ml.text.choice import Choice, choose_by_reading
-from ml.text.encoder_classifier import EncoderClassifier
+from ml.text.choice import ClassifierChoice, choose_by_reading
+from ml.text.encoder.classifier import EncoderClassifier
+from ml.text.encoder.pretrained import load_tokenizer
 from ml.text.languages import Reader, Reading
 from ml.text.linear import LinearClassifier, fit_best
-from ml.text.pretrained import load_tokenizer
 from ml.text.reviews import LABELS, Reviews, count_labelled, count_seen, first_labelled, most_reviews, read_labelled
 from ml.text.scoring import write_scores
 from ml.text.sentiment_config import SentimentConfig
-from ml.text.unread import fit_network
+from ml.text.unsupported_scripts import fit_network
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class SentimentModel(NightlyModel):
     encoder: EncoderClassifier | None
     network: CharacterNetwork | None
     reader: Reader
-    choices: dict[Reading, Choice]
+    choices: dict[Reading, ClassifierChoice]
     chosen: str
     seen: pa.Table
 
@@ -76,12 +76,12 @@ class SentimentModel(NightlyModel):
     def __init__(self, config: SentimentConfig) -> None:
         self.config = config
 
-    def serve_under(self, config: SentimentConfig) -> None:
+    def with_runtime_config(self, config: SentimentConfig) -> None:
         kept = {name: getattr(self.config, name) for name in ("encoder", "max_tokens", "regime")}
         self.config = config.model_copy(update=kept)
 
     @classmethod
-    def why_not(cls, features: Path, config: object) -> str | None:
+    def unavailable_reason(cls, features: Path, config: object) -> str | None:
         """Why this shop cannot have sentiment: too few labelled training reviews, or all of one class."""
         config = cast(SentimentConfig, config)
         counts = count_labelled(features, ["train"], config.max_chars, config.threads)
@@ -116,14 +116,14 @@ class SentimentModel(NightlyModel):
                 log.info("the earlier encoder has seen %d reviews of the validation and test days: starting anew", known)
                 warm_start = None
         if tuple(splits) == EVERYTHING:
-            judged = warm_start
-            if judged is None:
-                judged = type(self)(self.config)
-                judged.fit(features, BEFORE_TEST, cache)
-            self._go_on(features, EVERYTHING, judged)
-            self._fit_linear(features, EVERYTHING, judged.linear.strength)
-            self.network = judged.network and (fit_network(features, EVERYTHING, self.config, self.reader) or judged.network)
-            self.choices, self.chosen = judged.choices, judged.chosen
+            evaluated = warm_start
+            if evaluated is None:
+                evaluated = type(self)(self.config)
+                evaluated.fit(features, BEFORE_TEST, cache)
+            self._go_on(features, EVERYTHING, evaluated)
+            self._fit_linear(features, EVERYTHING, evaluated.linear.strength)
+            self.network = evaluated.network and (fit_network(features, EVERYTHING, self.config, self.reader) or evaluated.network)
+            self.choices, self.chosen = evaluated.choices, evaluated.chosen
             return
         validation = self._read(features, ["validation"])
         if warm_start is None or warm_start.encoder is None:  # without an encoder there is nothing to go on from
@@ -145,22 +145,22 @@ class SentimentModel(NightlyModel):
         if it was decided rightly and 0 if not, whose mean is balanced accuracy.
         A split without labelled reviews gives no metrics.
         """
-        judged = self._read(features, [split])
-        if not len(judged):
+        evaluated = self._read(features, [split])
+        if not len(evaluated):
             return Evaluation(split, [], np.empty(0, dtype=object), np.empty(0))
         before = self._read(features, SPLITS_BEFORE[split], limit=BASELINE_REVIEWS)
-        baseline = tfidf_logits(before.texts, before.labels, judged.texts)
-        probabilities, decided = self.score(judged.texts)
+        baseline = tfidf_logits(before.texts, before.labels, evaluated.texts)
+        probabilities, decided = self.score(evaluated.texts)
         decided_by_baseline = baseline.argmax(axis=1)
-        own = figures(probabilities, decided, judged.labels)
-        other = figures(softmax(baseline, axis=1), decided_by_baseline, judged.labels)
-        weights = _inverse_class_shares(judged)
+        own = figures(probabilities, decided, evaluated.labels)
+        other = figures(softmax(baseline, axis=1), decided_by_baseline, evaluated.labels)
+        weights = _inverse_class_shares(evaluated)
         return Evaluation(
             split=split,
             metrics=[Metric(name, value, "tfidf", other.get(name)) for name, value in own.items()],
-            unit_ids=judged.keys["review_id"].to_numpy(zero_copy_only=False),
-            unit_scores=weights * (decided == judged.labels),
-            baselines={"tfidf": weights * (decided_by_baseline == judged.labels)},
+            unit_ids=evaluated.keys["review_id"].to_numpy(zero_copy_only=False),
+            unit_scores=weights * (decided == evaluated.labels),
+            baselines={"tfidf": weights * (decided_by_baseline == evaluated.labels)},
             unit_metric="balanced_accuracy",
         )
 
@@ -179,7 +179,7 @@ class SentimentModel(NightlyModel):
                     "config": self.config.model_dump(),
                     "of_stars": self.encoder.of_stars if self.encoder else None,
                     "has_network": self.network is not None,
-                    "choices": {reading.name: choice.to_json() for reading, choice in self.choices.items()},
+                    "choices": {reading.saved_name: choice.to_json() for reading, choice in self.choices.items()},
                     "chosen": self.chosen,
                     "version": self.version,
                 },
@@ -197,7 +197,7 @@ class SentimentModel(NightlyModel):
     def load(cls, folder: Path) -> Self:
         fields = json.loads((folder / "sentiment.json").read_text())
         model = cls(SentimentConfig(**fields["config"]))
-        model.choices = {Reading[name]: Choice.from_json(choice) for name, choice in fields["choices"].items()}
+        model.choices = {Reading.of_saved_name(name): ClassifierChoice.from_json(choice) for name, choice in fields["choices"].items()}
         model.chosen = fields["chosen"]
         model.seen = pq.read_table(folder / "seen.parquet")
         model.linear = LinearClassifier.load(folder)
@@ -217,7 +217,7 @@ class SentimentModel(NightlyModel):
             digest.update(self.encoder.weights())
         if self.network:
             digest.update(self.network.weights())
-        choices = {reading.name: choice.to_json() for reading, choice in self.choices.items()}
+        choices = {reading.saved_name: choice.to_json() for reading, choice in self.choices.items()}
         digest.update(json.dumps([choices, self.config.encoder, self.config.max_tokens], sort_keys=True).encode())
         return digest.hexdigest()[:12]
 
@@ -287,13 +287,13 @@ class SentimentModel(NightlyModel):
         readings, tokens = self.readings(validation.texts)
         second = self._second_logits(validation.texts, readings, tokens, np.ones(len(validation), dtype=bool))
         logits = np.stack([self.linear.logits(validation.texts), second])
-        has_second = {reading: bool(self.network if reading == Reading.UNREAD else self.encoder) for reading in Reading}
+        has_second = {reading: bool(self.network if reading == Reading.UNSUPPORTED else self.encoder) for reading in Reading}
         self.choices = choose_by_reading(logits, validation.labels, readings, has_second, self.linear.shown, self.config)
         most = Reading(int(np.bincount(readings, minlength=len(Reading)).argmax())) if len(readings) else Reading.FLUENT
         self.chosen = self.choices[most].candidate
         if not any(self.choices[reading].asks_second for reading in (Reading.FOREIGN, Reading.FLUENT)):
             self.encoder = None
-        if not self.choices[Reading.UNREAD].asks_second:
+        if not self.choices[Reading.UNSUPPORTED].asks_second:
             self.network = None
 
     def _fit_linear(self, features: Path, splits: Sequence[Split], strength: float) -> None:
@@ -339,7 +339,7 @@ class SentimentModel(NightlyModel):
         tokens: list[list[int]] = [[] for _ in texts]
         if self.encoder is None:
             known = self.reader.is_known(texts) if self.network else np.zeros(len(texts), dtype=bool)
-            return np.where(known, Reading.FLUENT, Reading.UNREAD), tokens
+            return np.where(known, Reading.FLUENT, Reading.UNSUPPORTED), tokens
         known = self.reader.is_known(texts)
         wanted = np.flatnonzero(known if doubted is None else known & doubted).tolist()
         for row, ids in zip(wanted, self.encoder.tokenize([texts[row] for row in wanted]), strict=True):
@@ -348,12 +348,12 @@ class SentimentModel(NightlyModel):
 
     def _second_logits(self, texts: Sequence[str], readings: np.ndarray, tokens: list[list[int]], asked: np.ndarray) -> np.ndarray:
         """(n, classes) logits of n texts by the encoder, and by the network of those it cannot read; 0 where none of them is `asked`."""
-        logits, threads, is_unread = np.zeros((len(texts), len(LABELS))), self.config.threads, readings == Reading.UNREAD
-        read, unread = np.flatnonzero(asked & ~is_unread), np.flatnonzero(asked & is_unread)
+        logits, threads, is_unsupported = np.zeros((len(texts), len(LABELS))), self.config.threads, readings == Reading.UNSUPPORTED
+        read, unsupported = np.flatnonzero(asked & ~is_unsupported), np.flatnonzero(asked & is_unsupported)
         if self.encoder and len(read):
             logits[read] = self.encoder.logits_of_tokens([tokens[row] for row in read], threads)
-        if self.network and len(unread):
-            logits[unread] = self.network.logits([texts[row] for row in unread.tolist()], threads)
+        if self.network and len(unsupported):
+            logits[unsupported] = self.network.logits([texts[row] for row in unsupported.tolist()], threads)
         return logits
 
     def _read(

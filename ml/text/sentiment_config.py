@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml.text.regimes import Regime
+from ml.text.encoder.regimes import Regime
 
 CHARS_A_TOKEN = 32
 

@@ -16,10 +16,13 @@ from implicit.nearest_neighbours import CosineRecommender
 
 from ml.nightly_model import Split
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.judge import judge
-from ml.recommend.scoring import Scorer
-from ml.recommend.shop_arrays import History
-from ml.recommend.snapshot import Snapshot
+from ml.recommend.data.customers import active_customers
+from ml.recommend.data.histories import History, read_history
+from ml.recommend.data.holdouts import evaluated_users, holdout_of
+from ml.recommend.data.popularity import read_popularity
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation.evaluate import evaluate_lists
+from ml.recommend.ranking.scoring import ListScorer
 
 NEIGHBOURS = 100
 ALS: dict[str, Any] = {"factors": 64, "regularization": 0.05, "iterations": 15}
@@ -62,19 +65,19 @@ def baseline_scores(snapshot: Snapshot, split: Split, config: RecommenderConfig)
 
     Of the confidences tried for ALS the one that does best on these very days stands for it: its luck, not the model's.
     """
-    exam = snapshot.exam(split)
-    history = snapshot.history(snapshot.active(exam.starts_at), exam.starts_at)
-    lately = snapshot.popularity(half_life_days=36500, before=exam.starts_at, last_days=7)["all"]
-    known = snapshot.catalogue.known_at < np.datetime64(exam.starts_at, "us").astype(np.int64)
+    holdout = holdout_of(snapshot, split)
+    history = read_history(snapshot, active_customers(snapshot, holdout.starts_at), holdout.starts_at)
+    lately = read_popularity(snapshot, half_life_days=36500, before=holdout.starts_at, last_days=7)["all"]
+    known = snapshot.catalogue.known_at < np.datetime64(holdout.starts_at, "us").astype(np.int64)
     baselines: list[Any] = [
         Baseline("popularity_7_days", lambda asked: np.tile(lately, (asked.customers, 1))),
         Baseline("personal_frequency", lambda asked: asked.matrix(asked.evidence).toarray()),
         item_knn(history),
         *(als(history, alpha, config) for alpha in ALPHAS),
     ]
-    scorers = {b.name: Scorer([b], np.ones(1), np.ones(len(known), np.float32), lately, known, config) for b in baselines}
+    scorers = {b.name: ListScorer([b], np.ones(1), np.ones(len(known), np.float32), lately, known, config) for b in baselines}
     first = next(iter(scorers.values()))
-    judged = judge(snapshot, exam, split, first, scorers, snapshot.examined(exam, config.max_judged_customers))
+    judged = evaluate_lists(snapshot, holdout, split, first, scorers, evaluated_users(snapshot, holdout, config.max_judged_customers))
     scores = {b.name: judged.baselines[b.name] for b in baselines}
     tuned = [scores.pop(f"implicit_als_{alpha:g}") for alpha in ALPHAS]
     return judged.unit_ids, scores | {"implicit_als": max(tuned, key=np.mean)}

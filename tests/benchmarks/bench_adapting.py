@@ -30,8 +30,8 @@ from transformers import get_linear_schedule_with_warmup
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST
 from ml.text.calibration import macro_f1
-from ml.text.encoder_classifier import shuffled_batches
-from ml.text.pretrained import encoder_folder, load_encoder, load_tokenizer
+from ml.text.encoder.classifier import shuffled_batches
+from ml.text.encoder.pretrained import encoder_folder, load_encoder, load_tokenizer
 from ml.text.reviews import LABELS
 from ml.text.sentiment import SentimentModel
 from ml.text.sentiment_config import SentimentConfig

@@ -34,7 +34,7 @@ def curve(features: Path, cache: Path, threads: int) -> list[dict[str, float]]:
     chosen, model.choice = model.choice.diversity, replace(model.choice, diversity=0.0)
     rows = []
     for value in VALUES:
-        model.serve_under(RecommenderConfig(threads=threads, diversity=value))
+        model.with_runtime_config(RecommenderConfig(threads=threads, diversity=value))
         found = {metric.name: metric for metric in model.evaluate(features, "test", cache).metrics}
         rows.append(
             {"diversity": value, "chosen": float(value == chosen)}

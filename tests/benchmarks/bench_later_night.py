@@ -27,10 +27,12 @@ import duckdb
 import numpy as np
 
 from include.learn.compare import relative_difference
-from ml.recommend.candidates import Training
+from ml.recommend.candidates.contract import Training
+from ml.recommend.candidates.sequence import SequenceModel
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.sequence import SequenceModel
-from ml.recommend.snapshot import Snapshot
+from ml.recommend.data.customers import active_customers
+from ml.recommend.data.histories import read_history
+from ml.recommend.data.snapshot import Snapshot
 from tests.benchmarks.bench_sequences import write_snapshot
 
 END, DAY = datetime(2026, 1, 1), timedelta(days=1)
@@ -61,7 +63,7 @@ def spread(folder: Path, out: Path, end: datetime) -> None:
 
 def fit(snapshot: Snapshot, before: datetime | None, earlier: Sequence[SequenceModel]) -> tuple[SequenceModel, float]:
     """A model of the rows before a moment, and the seconds of CPU it took."""
-    model, history = SequenceModel(snapshot.config), snapshot.history(snapshot.active(before), before)
+    model, history = SequenceModel(snapshot.config), read_history(snapshot, active_customers(snapshot, before), before)
     began = time.process_time()
     model.fit(Training(snapshot.catalogue, history, np.zeros(len(snapshot.catalogue)), Path(), earlier))
     return model, time.process_time() - began
@@ -79,8 +81,8 @@ def night(features: Path, config: RecommenderConfig, kept: Sequence[SequenceMode
 def ndcg(snapshot: Snapshot, model: SequenceModel) -> np.ndarray:
     """Of the users with one new item in the test days, in the order of their ids."""
     starts_at = snapshot.end_of(("train", "validation"))
-    customers = snapshot.active(starts_at)
-    known, later = snapshot.history(customers, starts_at), snapshot.history(customers)
+    customers = active_customers(snapshot, starts_at)
+    known, later = read_history(snapshot, customers, starts_at), read_history(snapshot, customers)
     # the latest product of the whole history is that of the test days
     wanted = later.product[np.minimum(later.indptr[:-1], len(later.product) - 1)]
     fresh = later.last_at[later.indptr[:-1]] >= known.moment

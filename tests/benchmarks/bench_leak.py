@@ -24,8 +24,8 @@ from include.learn.compare import paired_difference
 from include.night import Night, parse_as_of
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST
+from ml.recommend.data import dissatisfaction, repeatability
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 from tests.benchmarks.bench_nights import NIGHTS
 from tests.conftest import SHOP_DATA
 from tests.whole_night import run
@@ -33,11 +33,11 @@ from tests.whole_night import run
 
 @contextmanager
 def leaking() -> Iterator[None]:
-    """Facts of any moment are the night's."""
-    discontent, repeatable = Snapshot.discontent, Snapshot.repeatable
+    """Statistics of any moment are the night's."""
+    find_dissatisfaction, find_repeatable = dissatisfaction._find_dissatisfaction, repeatability._find_repeatable
     with (
-        patch.object(Snapshot, "discontent", lambda snapshot, before=None: discontent(snapshot)),
-        patch.object(Snapshot, "repeatable", lambda snapshot, before=None: repeatable(snapshot)),
+        patch.object(dissatisfaction, "_find_dissatisfaction", lambda snapshot, file, before: find_dissatisfaction(snapshot, file, None)),
+        patch.object(repeatability, "_find_repeatable", lambda snapshot, before: find_repeatable(snapshot, None)),
     ):
         yield
 

@@ -31,10 +31,11 @@ from include.learn.compare import paired_difference
 from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
 from ml.nightly_model import EVERYTHING
-from ml.recommend.judge import K
-from ml.recommend.metrics import ndcg
+from ml.recommend.data.holdouts import holdout_of
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation.evaluate import K
+from ml.recommend.evaluation.metrics import ndcg
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 from tests.benchmarks.bench_nights import NIGHTS
 from tests.conftest import SHOP_DATA
 from tests.whole_night import run
@@ -48,8 +49,8 @@ def lines(shop: str, scratch: Path) -> list[dict[str, Any]]:
     settings = load_settings(home=scratch, shop=shop, source=of.get("source"), data=SHOP_DATA / of["data"] if "data" in of else None)
     later = Night.open(settings, parse_as_of(of["as_of"]))
     run(later, ("land", "collect", "transform"))
-    exam = Snapshot(later.features, settings.of_model("recommender")).exam("test")
-    night = Night.open(settings, exam.starts_at.replace(tzinfo=UTC))
+    holdout = holdout_of(Snapshot(later.features, settings.of_model("recommender")), "test")
+    night = Night.open(settings, holdout.starts_at.replace(tzinfo=UTC))
     run(night, ("land", "collect", "transform", "learn_sentiment", "after_sentiment"))
     wanted = Wanted(later.features / "labels.parquet", night.features)
     cache, blind = scratch / "cache", scratch / "blind"

@@ -86,6 +86,7 @@ def _memory(tree: psutil.Process) -> int:
 def figures(home: Path, ran: dict[str, Any]) -> dict[str, Any]:
     """What a night came to: the row a reader of the README wants."""
     in_steps = sum(step["seconds"] for step in ran["steps"])
+    learning = sum(step["seconds"] for step in ran["steps"] if step["step"].startswith("learn_"))
     row: dict[str, Any] = {
         "seconds": round(ran["seconds"]),
         "peak_mb": round(ran["peak_mb"]),

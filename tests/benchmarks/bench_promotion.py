@@ -18,8 +18,8 @@ import numpy as np
 
 from include.learn import compare
 from include.learn.compare import judge_fresh, relative_difference
-from ml.recommend.judge import K
-from ml.recommend.metrics import discounts
+from ml.recommend.evaluation.evaluate import K
+from ml.recommend.evaluation.metrics import discounts
 
 NIGHTS = 30
 DAYS = 7

@@ -25,8 +25,8 @@ from include.night import Night, parse_as_of
 from include.settings import load_settings
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 from tests.benchmarks.baselines import baseline_scores
 from tests.benchmarks.bench_nights import NIGHTS
 from tests.conftest import SHOP_DATA

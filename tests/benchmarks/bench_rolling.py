@@ -21,8 +21,9 @@ import numpy as np
 from include.learn.compare import paired_difference
 from ml.nightly_model import BEFORE_TEST
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.data.holdouts import holdout_of
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 from tests.benchmarks.bench_nights import NIGHTS
 from tests.benchmarks.bench_recommend import snapshot
 
@@ -38,7 +39,7 @@ def judge_night(shop: str, as_of: str, scratch: Path) -> tuple[np.ndarray, np.nd
         evaluation.unit_ids,
         evaluation.unit_scores,
         evaluation.baselines["popularity"],
-        Snapshot(features, config).exam("test").starts_at,
+        holdout_of(Snapshot(features, config), "test").starts_at,
     )
 
 

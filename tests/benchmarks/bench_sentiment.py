@@ -36,8 +36,8 @@ from ml.nightly_model import BEFORE_TEST
 from ml.text.baseline import tfidf_logits
 from ml.text.budget import plan_epochs
 from ml.text.calibration import calibration_error_by_chance, macro_f1
-from ml.text.encoder_classifier import EncoderClassifier
-from ml.text.regimes import Regime, merged
+from ml.text.encoder.classifier import EncoderClassifier
+from ml.text.encoder.regimes import Regime, merged
 from ml.text.reviews import LABELS, Reviews, class_log_probabilities, read_labelled
 from ml.text.sentiment import BASELINE_REVIEWS, SentimentModel
 from ml.text.sentiment_config import SentimentConfig
@@ -76,7 +76,7 @@ def main() -> int:
 
 def bench(scratch: Path, config: SentimentConfig, *, with_pipeline: bool) -> dict[str, Any]:
     """Figures of a first night's sentiment over scratch/reviews.parquet."""
-    if reason := SentimentModel.why_not(scratch, config):
+    if reason := SentimentModel.unavailable_reason(scratch, config):
         raise UnreadableReviews(f"no sentiment of these reviews: {reason}")
     model, began = SentimentModel(config), time.perf_counter()
     model.fit(scratch, BEFORE_TEST, scratch)

@@ -37,15 +37,18 @@ import numpy as np
 import pyarrow as pa
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation
-from ml.recommend.candidates import Training
+from ml.recommend.candidates.contract import Training
+from ml.recommend.candidates.popularity import Popularity
+from ml.recommend.candidates.sequence import SequenceModel
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.judge import judge
-from ml.recommend.popularity import Popularity
+from ml.recommend.data.customers import active_customers
+from ml.recommend.data.histories import read_history
+from ml.recommend.data.holdouts import evaluated_users, holdout_of, known_products
+from ml.recommend.data.popularity import read_popularity
+from ml.recommend.data.snapshot import Snapshot
+from ml.recommend.evaluation.evaluate import evaluate_lists
+from ml.recommend.ranking.scoring import ListScorer
 from ml.recommend.recommender import Recommender
-from ml.recommend.rehearsal import known_before
-from ml.recommend.scoring import Scorer
-from ml.recommend.sequence import SequenceModel
-from ml.recommend.snapshot import Snapshot
 
 END = "timestamp '2026-01-01'"
 NAMES = ("recall@10", "ndcg@10")
@@ -124,7 +127,7 @@ def measure(features: Path, users: int, scratch: Path) -> dict[str, float]:
     ways = {}
     if judged.choice.second_stage:
         ways["second stage"] = accuracy(judged.evaluate(features, "test", cache))
-    ways["train only"] = accuracy(without_second_stage(judged).evaluate(features, "test", cache))
+    ways["train only"] = accuracy(without_ranker(judged).evaluate(features, "test", cache))
     asked = time.perf_counter()
     judged.refit(snapshot, BEFORE_TEST, cache)
     fitted = time.perf_counter()
@@ -155,11 +158,11 @@ def measure(features: Path, users: int, scratch: Path) -> dict[str, float]:
     }
 
 
-def without_second_stage(model: Recommender) -> Recommender:
+def without_ranker(model: Recommender) -> Recommender:
     """The same candidates by their weights alone."""
     blend = Recommender(model.config)
     blend.choice = replace(model.choice, second_stage=False)
-    blend.candidates, blend.products = model.candidates, model.products
+    blend.generators, blend.products = model.generators, model.products
     return blend
 
 
@@ -171,19 +174,20 @@ def measure_sequence_model(features: Path, users: int, cache: Path) -> dict[str,
     """The sequence model by itself: fitted on what lies before the test day, and what its lists are worth."""
     config = RecommenderConfig(max_judged_customers=users)
     snapshot = Snapshot(features, config)
-    exam = snapshot.exam("test")
+    holdout = holdout_of(snapshot, "test")
     popularity = Popularity(config)
-    popularity.worth = snapshot.popularity(config.half_life_days, exam.starts_at)["all"]
-    history, known = snapshot.history(snapshot.active(exam.starts_at), exam.starts_at), known_before(snapshot, exam)
+    popularity.worth = read_popularity(snapshot, config.half_life_days, holdout.starts_at)["all"]
+    history = read_history(snapshot, active_customers(snapshot, holdout.starts_at), holdout.starts_at)
+    known = known_products(snapshot, holdout)
     model = SequenceModel(config)
     began = time.perf_counter()
     model.fit(Training(snapshot.catalogue, history, popularity.worth, cache))
     fitted = time.perf_counter()
     alone, baseline = (
-        Scorer([candidate], np.ones(1), np.ones(len(known), np.float32), popularity.worth, known, config)
+        ListScorer([candidate], np.ones(1), np.ones(len(known), np.float32), popularity.worth, known, config)
         for candidate in (model, popularity)
     )
-    evaluation = judge(snapshot, exam, "test", alone, {"popularity": baseline}, snapshot.examined(exam, users))
+    evaluation = evaluate_lists(snapshot, holdout, "test", alone, {"popularity": baseline}, evaluated_users(snapshot, holdout, users))
     figures = {metric.name: metric.value for metric in evaluation.metrics}
     return {
         "recall@10": round(figures["recall@10"], 5),

@@ -30,8 +30,8 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 import torch
 
-from ml.recommend.inner_products import InnerProducts
-from ml.recommend.scoring import within
+from ml.recommend.ranking.inner_products import InnerProducts
+from ml.recommend.ranking.scoring import within
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FACTORS, SEEN, K, BLOCK = 64, 20, 50, 20_000

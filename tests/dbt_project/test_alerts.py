@@ -13,6 +13,7 @@ import pytest
 from include.collect.contract import load_contract
 from include.collect.warehouse import connect, prepare
 from include.night import Night
+from include.predictions import mark_ended
 from include.transform import run_dbt
 
 OpenNight = Callable[..., Night]

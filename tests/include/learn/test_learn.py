@@ -211,7 +211,7 @@ class Unjudged(NightlyModel):
         return None
 
     @classmethod
-    def why_not(cls, features: Path, config: object) -> str | None:
+    def unavailable_reason(cls, features: Path, config: object) -> str | None:
         return None
 
     def fit(self, *args: Any, **kwargs: Any) -> None:

@@ -12,8 +12,10 @@ import pytest
 from include.night import Night
 from ml.nightly_model import BEFORE_TEST, Split
 from ml.recommend.config import RecommenderConfig
+from ml.recommend.data.dissatisfaction import read_dissatisfaction
+from ml.recommend.data.repeatability import read_repeatable
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 
 # Files whose rows are what they were at their time. Of every file that is named nowhere here nothing is left.
 DATED = {"interactions": "occurred_at", "review_scores": "reviewed_at"}
@@ -29,7 +31,7 @@ GIVEN = {
 TIMES = {"products": ("created_at", "first_seen_at")}
 
 
-def without_future(features: Path, out: Path, cut: str, judged: list[Split]) -> Path:
+def without_future(features: Path, out: Path, cut: str, evaluated: list[Split]) -> Path:
     """A snapshot of which all is gone that was not known when the split `cut` began, but for the answers of the splits `judged`."""
     out.mkdir()
     with duckdb.connect() as db:
@@ -40,7 +42,7 @@ def without_future(features: Path, out: Path, cut: str, judged: list[Split]) -> 
             if name in DATED:
                 where = f"{DATED[name]} < (from cut)"
             elif name in BY_SPLIT:
-                where = f"split in {tuple(judged)!r}".replace(",)", ")")
+                where = f"split in {tuple(evaluated)!r}".replace(",)", ")")
             elif name in GIVEN:
                 times = TIMES.get(name, ())
                 gone = [f"null::{kind} as {column}" for column, kind in types.items() if column not in (*GIVEN[name], *times)]
@@ -81,8 +83,8 @@ def test_what_comes_after_a_split_begins_moves_nothing_that_is_chosen_or_judged(
     chosen = learned(whole, tmp_path / "chosen")
     assert whole.ranker is not None or whole.choice.held_out, "the second stage was tried"
     whole.refit(Snapshot(features, eager), BEFORE_TEST, cache)
-    fitted, judged = learned(whole, tmp_path / "fitted"), whole.evaluate(features, "test", cache)
-    assert len(judged.unit_ids) > 5
+    fitted, evaluated = learned(whole, tmp_path / "fitted"), whole.evaluate(features, "test", cache)
+    assert len(evaluated.unit_ids) > 5
 
     before_validation = without_future(features, tmp_path / "before_validation", "validation", ["validation"])
     again = Recommender(eager)
@@ -94,11 +96,11 @@ def test_what_comes_after_a_split_begins_moves_nothing_that_is_chosen_or_judged(
     again.fit(before_test, BEFORE_TEST, cache)
     assert learned(again, tmp_path / "fitted_again") == fitted
     judged_again = again.evaluate(before_test, "test", cache)
-    assert repr(judged_again.metrics) == repr(judged.metrics)
-    np.testing.assert_array_equal(judged_again.unit_scores, judged.unit_scores)
+    assert repr(judged_again.metrics) == repr(evaluated.metrics)
+    np.testing.assert_array_equal(judged_again.unit_scores, evaluated.unit_scores)
 
     kept = Recommender.load(tmp_path / "fitted")
-    assert repr(kept.evaluate(features, "test", cache).metrics) == repr(judged.metrics), "a kept model is asked with facts of that time"
+    assert repr(kept.evaluate(features, "test", cache).metrics) == repr(evaluated.metrics), "a kept model is asked with facts of that time"
 
 
 def test_facts_of_the_night_are_those_dbt_has(published_night: Night, features: Path, eager: RecommenderConfig) -> None:
@@ -109,8 +111,9 @@ def test_facts_of_the_night_are_those_dbt_has(published_night: Night, features: 
         scores = f"""
             select coalesce(greatest(avg(mean_score) over () - mean_score, 0), 0)
             from '{features}/products.parquet' left join '{features}/product_sentiment.parquet' using (product_id) order by product_id"""
-        discontent = [row[0] for row in db.sql(scores).fetchall()]
-    assert any(again) and snapshot.repeatable().tolist() == again
-    np.testing.assert_allclose(snapshot.discontent(), discontent, atol=1e-6)
+        dissatisfaction = [row[0] for row in db.sql(scores).fetchall()]
+    assert any(again) and read_repeatable(snapshot).tolist() == again
+    np.testing.assert_allclose(read_dissatisfaction(snapshot), dissatisfaction, atol=1e-6)
     test = snapshot.end_of(BEFORE_TEST)
-    assert (snapshot.discontent(test) != snapshot.discontent()).any() and (snapshot.repeatable(test) != snapshot.repeatable()).any()
+    assert (read_dissatisfaction(snapshot, test) != read_dissatisfaction(snapshot)).any()
+    assert (read_repeatable(snapshot, test) != read_repeatable(snapshot)).any()

@@ -12,18 +12,18 @@ import pytest
 from tiny_snapshots import DAY, START, TEST, two_tastes, write_snapshot
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
+from ml.recommend.candidates.fitting import fit_generators
 from ml.recommend.config import RecommenderConfig
-from ml.recommend.fitting import fit_candidates
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
-from ml.recommend.snapshot import Snapshot
 
 
 def fitted(features: Path, cache: Path, config: RecommenderConfig) -> Recommender:
     """A model fitted the way a night fits the one that predicts."""
-    judged = Recommender(config)
-    judged.fit(features, BEFORE_TEST, cache)
+    evaluated = Recommender(config)
+    evaluated.fit(features, BEFORE_TEST, cache)
     model = Recommender(config)
-    model.fit(features, EVERYTHING, cache, warm_start=judged)
+    model.fit(features, EVERYTHING, cache, warm_start=evaluated)
     return model
 
 
@@ -43,14 +43,14 @@ def by_customer(rows: list[dict]) -> dict[str, list[dict]]:
 def test_finds_the_tastes_that_popularity_does_not_know(taste_shop, tmp_path, config):
     model = Recommender(config)
     model.fit(taste_shop, BEFORE_TEST, tmp_path)
-    judged = model.evaluate(taste_shop, "test", tmp_path)
-    ndcg = judged.metrics[0]
+    evaluated = model.evaluate(taste_shop, "test", tmp_path)
+    ndcg = evaluated.metrics[0]
     assert ndcg.name == "ndcg@10" and ndcg.baseline == "popularity"
     assert ndcg.value > 1.2 * ndcg.baseline_value
-    assert list(judged.unit_ids) == sorted(judged.unit_ids)
-    assert ndcg.value == pytest.approx(judged.unit_scores.mean())
-    assert ndcg.baseline_value == pytest.approx(judged.baselines["popularity"].mean())
-    assert judged.unit_scores.min() >= 0 and judged.unit_scores.max() <= 1
+    assert list(evaluated.unit_ids) == sorted(evaluated.unit_ids)
+    assert ndcg.value == pytest.approx(evaluated.unit_scores.mean())
+    assert ndcg.baseline_value == pytest.approx(evaluated.baselines["popularity"].mean())
+    assert evaluated.unit_scores.min() >= 0 and evaluated.unit_scores.max() <= 1
 
 
 def test_every_customer_gets_a_full_list_of_what_may_be_shown(taste_shop, tmp_path, config, rows):
@@ -159,7 +159,7 @@ def test_nothing_is_learned_from_the_test_days(tmp_path, config):
     for features in (whole, without):
         model = Recommender(config)
         model.fit(features, BEFORE_TEST, tmp_path / "cache")
-        kept.append((model.choice, {c.name: c.arrays() for c in model.candidates}))
+        kept.append((model.choice, {c.name: c.arrays() for c in model.generators}))
     assert kept[0][0] == kept[1][0]
     for name, arrays in kept[0][1].items():
         for key, array in arrays.items():
@@ -176,10 +176,10 @@ def test_what_is_bought_again_is_offered_again(tmp_path, config, rows):
             (f"c{c:03d}", f"p{p:03d}", "purchase", START + float(d) * DAY) for p in staples for d in np.arange(rng.uniform(0, 9), 79, 9)
         ]
     features = write_snapshot(tmp_path / "features", events, products)
-    judged, model = Recommender(config), Recommender(config)
-    judged.fit(features, BEFORE_TEST, tmp_path)
-    judged.choice = replace(judged.choice, weights={"repeat": 1.0})  # others find the same here
-    model.fit(features, EVERYTHING, tmp_path, warm_start=judged)
+    evaluated, model = Recommender(config), Recommender(config)
+    evaluated.fit(features, BEFORE_TEST, tmp_path)
+    evaluated.choice = replace(evaluated.choice, weights={"repeat": 1.0})  # others find the same here
+    model.fit(features, EVERYTHING, tmp_path, warm_start=evaluated)
     model.predict(features, tmp_path / "out", tmp_path)
     entries = rows(tmp_path / "out" / "recommendations.parquet")
     again = [entry for entry in entries if entry["strategy"] == "buy_again"]
@@ -197,8 +197,8 @@ def test_tiny_shops_get_what_there_is(tmp_path, config, rows, customers, product
     out = predicted(features, tmp_path, config)
     lists = by_customer(rows(out / "recommendations.parquet"))
     assert {len(entries) for entries in lists.values()} == {min(5, products)} and len(lists) == customers
-    judged = fitted(features, tmp_path / "cache", config).evaluate(features, "test", tmp_path / "cache")
-    assert np.isnan(judged.metrics[0].value) and len(judged.unit_ids) == 0 and "no customer took anything new" in judged.nobody
+    evaluated = fitted(features, tmp_path / "cache", config).evaluate(features, "test", tmp_path / "cache")
+    assert np.isnan(evaluated.metrics[0].value) and len(evaluated.unit_ids) == 0 and "no customer took anything new" in evaluated.nobody
 
 
 def test_a_customer_who_owns_everything_gets_nothing_and_hurts_nobody(tmp_path, config, rows):
@@ -210,7 +210,7 @@ def test_a_customer_who_owns_everything_gets_nothing_and_hurts_nobody(tmp_path, 
 
 def test_no_interaction_at_all_still_gives_lists(tmp_path, config, rows):
     features = write_snapshot(tmp_path / "features", [], {f"p{p}": {} for p in range(7)}, {"c0": {"segment": "new"}})
-    assert Recommender.why_not(features, config) is None
+    assert Recommender.unavailable_reason(features, config) is None
     entries = rows(predicted(features, tmp_path, config) / "recommendations.parquet")
     assert [entry["product_id"] for entry in entries] == ["p0", "p1", "p2", "p3", "p4"]
     assert {entry["strategy"] for entry in entries} == {"popular"}
@@ -218,7 +218,7 @@ def test_no_interaction_at_all_still_gives_lists(tmp_path, config, rows):
 
 def test_a_shop_without_products_is_told_why(tmp_path, config):
     features = write_snapshot(tmp_path / "features", [], {}, {"c0": {}})
-    assert Recommender.why_not(features, config) == "the shop has no products yet"
+    assert Recommender.unavailable_reason(features, config) == "the shop has no products yet"
 
 
 def test_a_customer_with_ten_thousand_events_is_asked_with_the_latest(tmp_path, config, rows):
@@ -231,7 +231,7 @@ def test_a_customer_with_ten_thousand_events_is_asked_with_the_latest(tmp_path, 
 
 def test_als_serves_where_ease_does_not_fit(taste_shop, tmp_path, config):
     model = Recommender(config.model_copy(update={"ease_max_products": 10, "als_factors": 8}))
-    history_kinds = {c.name for c in fit_candidates(Snapshot(taste_shop, model.config), tmp_path, None, 60.0, model.config)}
+    history_kinds = {c.name for c in fit_generators(Snapshot(taste_shop, model.config), tmp_path, None, 60.0, model.config)}
     assert "als" in history_kinds and "ease" not in history_kinds
     model.fit(taste_shop, BEFORE_TEST, tmp_path)
     ndcg = model.evaluate(taste_shop, "test", tmp_path).metrics[0]
@@ -256,8 +256,8 @@ def test_an_unhappily_reviewed_product_sinks_only_where_that_helps(tmp_path, con
     products = {f"p{p:03d}": {} for p in range(30)}
     bad = {f"p{p:03d}": (0.9 if p < 4 else -0.5) for p in range(30)}
     penalties = []
-    for name, discontent in (("bad", bad), ("upside_down", {p: -v for p, v in bad.items()}), ("absent", None)):
-        features = write_snapshot(tmp_path / name, events, products, discontent=discontent)
+    for name, dissatisfaction in (("bad", bad), ("upside_down", {p: -v for p, v in bad.items()}), ("absent", None)):
+        features = write_snapshot(tmp_path / name, events, products, dissatisfaction=dissatisfaction)
         model = Recommender(config)
         model.fit(features, BEFORE_TEST, tmp_path / "cache")
         penalties.append(model.choice.penalty)

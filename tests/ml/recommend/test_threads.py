@@ -10,11 +10,13 @@ import pytest
 import torch
 from tiny_snapshots import two_tastes, write_snapshot
 
-from ml.recommend.als import Als
-from ml.recommend.content import Content
-from ml.recommend.fitting import CANDIDATES, fit_candidates
-from ml.recommend.sequence import SequenceModel
-from ml.recommend.snapshot import Snapshot
+from ml.recommend.candidates.als import Als
+from ml.recommend.candidates.content import Content
+from ml.recommend.candidates.fitting import GENERATORS, fit_generators
+from ml.recommend.candidates.sequence import SequenceModel
+from ml.recommend.data.customers import active_customers
+from ml.recommend.data.histories import read_history
+from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.threads import AHEAD, side_by_side
 
 
@@ -72,14 +74,14 @@ def test_no_candidate_depends_on_threads_nor_most_on_who_else_is_asked(tmp_path,
             torch.set_num_threads(threads)
             told = config.model_copy(update={"threads": threads, "ease_max_products": most})
             snapshot = Snapshot(features, told)
-            kept = fit_candidates(snapshot, tmp_path, None, 60.0, told)
+            kept = fit_generators(snapshot, tmp_path, None, 60.0, told)
             of_threads.append({c.name: {name: array.tobytes() for name, array in c.arrays().items()} for c in kept})
         assert of_threads[0] == of_threads[1]
-        seen |= {type(candidate) for candidate in kept}
-        asked = snapshot.history(snapshot.active())
-        for candidate in kept:
-            if not isinstance(candidate, Als | Content | SequenceModel):
-                alone = [candidate.score(asked.rows(row, row + 1)) for row in range(asked.customers)]
-                np.testing.assert_array_equal(np.concatenate(alone), candidate.score(asked), candidate.name)
+        seen |= {type(generator) for generator in kept}
+        asked = read_history(snapshot, active_customers(snapshot))
+        for generator in kept:
+            if not isinstance(generator, Als | Content | SequenceModel):
+                alone = [generator.score(asked.rows(row, row + 1)) for row in range(asked.customers)]
+                np.testing.assert_array_equal(np.concatenate(alone), generator.score(asked), generator.name)
     torch.set_num_threads(before)
-    assert seen == set(CANDIDATES)
+    assert seen == set(GENERATORS)

@@ -25,7 +25,7 @@ def write_snapshot(
     events: Iterable[Event],
     products: Mapping[str, Mapping[str, Any]],
     customers: Mapping[str, Mapping[str, Any]] | None = None,
-    discontent: Mapping[str, float] | None = None,
+    dissatisfaction: Mapping[str, float] | None = None,
     rules: Iterable[Rule] = (),
     dismissed: Iterable[tuple[str, str]] = (),
 ) -> Path:
@@ -93,9 +93,9 @@ def write_snapshot(
         (t, t) for t in ("interactions", "owned", "labels", "segments", "products", "customers", "rules", "dismissed")
     }:
         db.table(source).write_parquet(str(folder / f"{table}.parquet"))
-    if discontent is not None:
+    if dissatisfaction is not None:
         db.execute("create table d (product_id varchar, reviewed_at timestamp, score double, weight double)")
-        db.executemany("insert into d values (?, ?, ?, 1000)", [(p, START, -value) for p, value in discontent.items()])
+        db.executemany("insert into d values (?, ?, ?, 1000)", [(p, START, -value) for p, value in dissatisfaction.items()])
         db.table("d").write_parquet(str(folder / "review_scores.parquet"))
     db.close()
     return folder
@@ -112,3 +112,8 @@ def two_tastes(customers: int = 60, products: int = 30, seed: int = 1) -> list[E
         days = np.sort(rng.uniform(0, 79, len(wanted)))
         events += [(f"c{c:03d}", f"p{p:03d}", "purchase", START + float(d) * DAY) for p, d in zip(wanted, days, strict=True)]
     return events
+
+
+def bought(customer: str, product: str, *days: float) -> list[Event]:
+    """Purchases of one product, each so many days after START."""
+    return [(customer, product, "purchase", START + day * DAY) for day in days]

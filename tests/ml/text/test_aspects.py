@@ -52,8 +52,8 @@ def test_a_snapshot_s_aspects_are_told_apart_and_outlive_saving(tmp_path: Path) 
                 if(n % 4 = 0, 'test', 'train') AS split, 1.0::DOUBLE AS weight, TIMESTAMP '2026-01-01' AS reviewed_at
             FROM (SELECT *, row_number() OVER () AS n FROM texts)""").write_parquet(str(tmp_path / "reviews.parquet"))
     config = AspectsConfig(min_reviews=20, threads=1)
-    assert AspectModel.why_not(tmp_path, config) is None
-    assert "are needed" in str(AspectModel.why_not(tmp_path, AspectsConfig(min_reviews=500)))
+    assert AspectModel.unavailable_reason(tmp_path, config) is None
+    assert "are needed" in str(AspectModel.unavailable_reason(tmp_path, AspectsConfig(min_reviews=500)))
     model = AspectModel(config)
     model.fit(tmp_path, ("train",), tmp_path)
     assert model.evaluate(tmp_path, "test", tmp_path).metrics[0].value > 0.9

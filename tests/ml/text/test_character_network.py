@@ -101,7 +101,7 @@ def test_a_night_shows_no_more_characters_than_it_can_afford(monkeypatch: pytest
     assert 0.8 * 12_000 < sum(shown) < 1.2 * 12_000
 
 
-def test_validation_gives_unread_texts_to_the_network_where_it_knows_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_gives_unsupported_scripts_to_the_network_where_it_knows_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(character_network, "MEMBERS", 1)
     texts, labels = opinions(1250, between="我觉得")  # longer than the pieces that the linear model sees: none gives a class away
     splits = ["train"] * 900 + ["validation"] * 200 + ["test"] * 150
@@ -125,7 +125,7 @@ def test_validation_gives_unread_texts_to_the_network_where_it_knows_more(tmp_pa
     np.testing.assert_array_equal(loaded.score(asked)[0], later.score(asked)[0])
 
 
-def test_few_unread_texts_or_few_candidates_cost_no_network(tmp_path: Path) -> None:
+def test_few_texts_in_unsupported_scripts_or_few_candidates_cost_no_network(tmp_path: Path) -> None:
     texts, labels = opinions(60)
     splits = ["train"] * 40 + ["validation"] * 10 + ["test"] * 10
     rows = [review(n, text, LABELS[label], split) for n, (text, label, split) in enumerate(zip(texts, labels, splits, strict=True))]

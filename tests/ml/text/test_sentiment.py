@@ -13,11 +13,11 @@ import pytest
 from safetensors import safe_open
 
 from ml.nightly_model import BEFORE_TEST, EVERYTHING
-from ml.text.encoder_classifier import EncoderClassifier
+from ml.text.encoder.classifier import EncoderClassifier
+from ml.text.encoder.pretrained import load_tokenizer
+from ml.text.encoder.regimes import Regime
 from ml.text.languages import Reader, Reading
 from ml.text.linear import LinearClassifier
-from ml.text.pretrained import load_tokenizer
-from ml.text.regimes import Regime
 from ml.text.reviews import LABELS, read_labelled
 from ml.text.sentiment import SentimentModel
 from ml.text.sentiment_config import CANDIDATES, SentimentConfig
@@ -48,11 +48,11 @@ def scores(folder: Path) -> list[dict[str, Any]]:
 
 def test_a_shop_with_too_few_reviews_or_one_class_is_told_why(tmp_path: Path) -> None:
     few = write(tmp_path / "few", shop(upto=9))
-    assert SentimentModel.why_not(few, CONFIG) == "9 rated reviews with text to train on, 10 are needed"
+    assert SentimentModel.unavailable_reason(few, CONFIG) == "9 rated reviews with text to train on, 10 are needed"
     happy = write(tmp_path / "happy", [row | {"label": "positive"} for row in shop()])
-    assert SentimentModel.why_not(happy, CONFIG) == "all 36 rated reviews to train on are positive: nothing to tell apart"
-    assert SentimentModel.why_not(write(tmp_path / "none", []), CONFIG) == "0 rated reviews with text to train on, 10 are needed"
-    assert SentimentModel.why_not(write(tmp_path / "fine", shop()), CONFIG) is None
+    assert SentimentModel.unavailable_reason(happy, CONFIG) == "all 36 rated reviews to train on are positive: nothing to tell apart"
+    assert SentimentModel.unavailable_reason(write(tmp_path / "none", []), CONFIG) == "0 rated reviews with text to train on, 10 are needed"
+    assert SentimentModel.unavailable_reason(write(tmp_path / "fine", shop()), CONFIG) is None
 
 
 def test_the_same_seed_gives_the_same_model_and_saving_loses_nothing(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_one_shop_of_two_languages_asks_each_who_can_read_it(tmp_path: Path) -> 
     model.fit(write(tmp_path, both), BEFORE_TEST, tmp_path)
     assert model.encoder is not None and model.seen.num_rows == 36, "the encoder learned from the English half alone"
     assert {reading: choice.candidate for reading, choice in model.choices.items()} == {
-        Reading.UNREAD: "linear",
+        Reading.UNSUPPORTED: "linear",
         Reading.FOREIGN: "encoder",
         Reading.FLUENT: "encoder",
     }
@@ -232,7 +232,7 @@ def test_readings_of_a_text() -> None:
     ]
     pieces = np.array([len(row) for row in tokenizer(texts)["input_ids"]])
     assert reader.scripts == {"LATIN"}
-    assert [Reading(reading).name for reading in reader.readings(texts, pieces)] == ["FLUENT", "FOREIGN", "UNREAD", "UNREAD", "UNREAD"]
+    assert [Reading(reading).name for reading in reader.readings(texts, pieces)] == ["FLUENT", "FOREIGN", *["UNSUPPORTED"] * 3]
     assert reader.is_known(texts).tolist() == [True, True, False, False, False]
 
 
