@@ -54,7 +54,7 @@ class ServedTable(BaseModel):
     if_empty: Literal["fine", "warn", "stop"] = "fine"
     compared_with_yesterday: bool = False
     not_null: tuple[str, ...] = ()
-    between: dict[str, tuple[float | None, float | None]] = {}
+    between: dict[str, tuple[int | float | None, int | float | None]] = {}
     allowed: dict[str, tuple[str, ...]] = {}
     references: dict[str, str] = {}
     shown: tuple[str, ...] = ()

@@ -39,7 +39,7 @@ ALERTS = """
     )
     SELECT coalesce(title, product_id) AS product, texts, raised_at::DATE AS raised, round(score_before, 2) AS before,
         round(score_then, 2) AS "then", round(recent_score, 2) AS now, unhappy_then || ' of ' || reviews_then AS unhappy,
-        format('{:.1e}', p_value) AS p, cleared_because AS cleared
+        format('{:.1e}', alerts.p_value) AS p, cleared_because AS cleared
     FROM alerts LEFT JOIN features.products USING (product_id) LEFT JOIN said USING (product_id)
         LEFT JOIN serving.product_sentiment USING (product_id)
     ORDER BY cleared_at NULLS FIRST, score_then - score_before, product_id, raised_at LIMIT 25"""

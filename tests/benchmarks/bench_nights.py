@@ -91,9 +91,7 @@ def figures(home: Path, ran: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(ran["seconds"]),
         "peak_mb": round(ran["peak_mb"]),
         "orchestration_share": round(1 - in_steps / ran["seconds"], 3),
-        "seconds_outside_learning": round(
-            ran["seconds"] - sum(step["seconds"] for step in ran["steps"] if step["step"].startswith("learn_")), 1
-        ),
+        "seconds_outside_learning": round(ran["seconds"] - learning, 1),
     }
     with duckdb.connect(str(ran["shop"] / "warehouse.duckdb"), read_only=True) as warehouse:
         columns = ("rows_read", "rows_loaded", "rows_duplicate", "rows_quarantined")

@@ -21,6 +21,8 @@ from include.masking import mask_emails, shown_value
         ("orders/anna@example.org/1.csv, row 7", "orders/[email]/1.csv, row 7"),
         ("Could not convert string 'anna@example.org' to INT32", "Could not convert string '[email]' to INT32"),
         ("3 @ 2.50, 7@12.50, @media (max-width: 45rem), p@, @b.de, 100 % of 40.", None),
+        ("metric='ndcg@10.segment=loyal'; ndcg@10.product_age=new", None),
+        ("ndcg@10.segment; ndcg@10.segments=1; anna@163.com=1", "[email]; [email]=1; [email]=1"),
         ("", None),
     ],
 )

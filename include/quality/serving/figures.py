@@ -19,7 +19,7 @@ def check_release_ids(connection: duckdb.DuckDBPyConnection, figures: Figures) -
     for name in served_tables():
         strange = f"SELECT DISTINCT release_id FROM gate.{name} WHERE coalesce(release_id, '') NOT IN (SELECT release_id FROM gate.release)"
         (count,) = connection.execute(f"SELECT count(*) FROM ({strange})").fetchall()[0]
-        figures.add(name, "othercheck_release_ids", "stop", count, high=0, offenders=f"{strange} ORDER BY ALL")
+        figures.add(name, "other_release_ids", "stop", count, high=0, offenders=f"{strange} ORDER BY ALL")
 
 
 def check_coverage(connection: duckdb.DuckDBPyConnection, figures: Figures, night: Night) -> None:
@@ -62,7 +62,7 @@ def check_since_yesterday(connection: duckdb.DuckDBPyConnection, figures: Figure
     offenders = f"{lost} ORDER BY ALL"
     figures.add(
         "recommendations",
-        "customers_lostcheck_since_yesterday",
+        "customers_lost_since_yesterday",
         "warn",
         share,
         high=night.settings.warn_customers_lost,
@@ -71,7 +71,7 @@ def check_since_yesterday(connection: duckdb.DuckDBPyConnection, figures: Figure
     limit = night.settings.max_customers_lost
     note = f"{gone:,} of the {before:,} customers of release {yesterday.release_id} are gone, the limit is NIGHTSHELF_MAX_CUSTOMERS_LOST"
     severity: Severity = "stop" if night.settings.publish else "warn"
-    figures.add("recommendations", "most_customers_keptcheck_since_yesterday", severity, share, high=limit, offenders=offenders, note=note)
+    figures.add("recommendations", "most_customers_kept_since_yesterday", severity, share, high=limit, offenders=offenders, note=note)
 
     (overlap,) = connection.execute(f"""
         WITH sampled AS (

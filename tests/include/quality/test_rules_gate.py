@@ -59,7 +59,7 @@ def test_variants_of_one_product(night: Night) -> None:
     replant(night, "products", stands_for.format("p2", "p1"))
     assert refused(night) == {"recommendations.one_variant_of_a_product": "stop"}
     replant(night, "products", stands_for.format("p1", "p18"))  # which half of the customers own
-    assert refused(night) == {"recommendations.no_variant_of_what_is_owned_or_taken_off": "stop"}
+    assert refused(night) == {"recommendations.no_variant_of_owned_or_dismissed": "stop"}
 
 
 def test_a_product_above_the_age_reached(night: Night) -> None:
@@ -76,7 +76,7 @@ def test_a_product_above_the_age_reached(night: Night) -> None:
 
 def test_a_product_the_customer_took_off(night: Night) -> None:
     replant(night, "dismissed", "FROM rows UNION ALL SELECT 'c0', 'p1', TIMESTAMP '2026-02-01'")
-    assert refused(night) == {"recommendations.nothing_the_customer_took_off": "stop"}
+    assert refused(night) == {"recommendations.no_dismissed_product": "stop"}
 
 
 def test_more_than_a_limit_allows(night: Night, caplog: pytest.LogCaptureFixture) -> None:
@@ -147,7 +147,7 @@ def test_lists_by_category_hold_nothing_that_is_refused(night: Night) -> None:
     fill_serving(night)
     rule(night, "('b', 'block', 'p1', 'occasional', NULL)", "('m', 'minimum_age', 'p2', 'occasional', 21)")
     replant(night, "dismissed", "FROM rows UNION ALL SELECT 'c2', 'p3', TIMESTAMP '2026-02-01'")
-    checks = ("no_blocked_product", "no_product_above_the_age_reached", "nothing_the_customer_took_off")
+    checks = ("no_blocked_product", "no_product_above_the_age_reached", "no_dismissed_product")
     found = refused(night)
     assert {name for name in found if "by_category" in name} == {f"recommendations_by_category.{name}" for name in checks}
 
