@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Range:
-    """Values from `low` to `high`; on a logarithmic scale where what counts is the ratio."""
+    """Values from `low` to `high`, on a logarithmic scale where `log` is set."""
 
     low: float
     high: float

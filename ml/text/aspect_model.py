@@ -20,23 +20,23 @@ from ml.text.reviews import clean_sql, count_labelled, first_labelled, open_read
 
 FILE = "product_aspects"
 NEGATIVE, POSITIVE = 0, 2
-CLEAR = 0.25  # scores nearer to 0 neither praise nor blame
+CLEAR = 0.25  # scores closer to 0 are neither praise nor blame
 
 
 class AspectsConfig(BaseModel):
-    """What the aspects may be told."""
+    """All settings of the aspects."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: str = Field("", description="Folder or hub name of the pretrained text encoder; empty means the packaged all-MiniLM-L6-v2.")
     min_reviews: int = Field(200, ge=1, description="Labelled training reviews below which there are no aspects.")
-    max_train_reviews: int = Field(4_000, ge=1, description="Most reviews polarity and terms are learned from; more are sampled.")
+    max_train_reviews: int = Field(4_000, ge=1, description="Most reviews to learn polarity and terms from; more are sampled.")
     max_reviews: int = Field(20_000, ge=1, description="Latest reviews of products that are read for aspects.")
     max_chars: int = Field(4_000, ge=1, description="Characters of a review that are read.")
     min_term_share: float = Field(0.01, gt=0, le=1, description="Share of the reviews that must use a term, and at least 5.")
-    min_noun_share: float = Field(0.15, ge=0, le=1, description="Share of a term's places that must be a noun's.")
+    min_noun_share: float = Field(0.15, ge=0, le=1, description="Share of a term's occurrences that must be in a noun's position.")
     max_terms: int = Field(100, ge=1, description="Aspects of a shop, those of most reviews.")
-    min_mentions: int = Field(2, ge=1, description="Reviews of a product that must speak of an aspect.")
+    min_mentions: int = Field(2, ge=1, description="Reviews of a product that must mention an aspect.")
     seed: int = Field(20, ge=0, description="Seed of the sample of reviews.")
     threads: int = Field(2, ge=1, le=256, description="Threads that reading and scoring may use.")
 
@@ -46,7 +46,7 @@ class AspectModel(NightlyModel):
 
     Attributes:
         polarity: how sentences are read.
-        terms: the shop's aspects, of most reviews first.
+        terms: the shop's aspects, those of most reviews first.
     """
 
     name: ClassVar[str] = "aspects"
@@ -83,11 +83,11 @@ class AspectModel(NightlyModel):
         ]
         self.polarity = SentencePolarity(config.encoder, config.threads)
         self.polarity.fit([sentence for sentence, _ in clear], np.array([likes for _, likes in clear]), cache)
-        least = max(5, round(config.min_term_share * len(sentences)))
-        self.terms = find_terms(sentences, self.polarity.word_weights(), least, config.min_noun_share)[: config.max_terms]
+        min_reviews = max(5, round(config.min_term_share * len(sentences)))
+        self.terms = find_terms(sentences, self.polarity.word_weights(), min_reviews, config.min_noun_share)[: config.max_terms]
 
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:
-        """Judge the mean score of a review's sentences on the negative and positive reviews of `split`, beside praising all.
+        """Evaluate the mean score of a review's sentences on the negative and positive reviews of `split`, beside always guessing praise.
 
         Metric: balanced_accuracy; a review counts n / (2 * reviews of its kind) if its sentences' mean has the sign of its stars.
         """
@@ -115,7 +115,7 @@ class AspectModel(NightlyModel):
         )
 
     def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:  # noqa: ARG002
-        """Write product_aspects.parquet: a row a product and aspect that enough of its latest reviews speak of."""
+        """Write product_aspects.parquet: one row for each product and aspect that enough of its latest reviews mention."""
         query = f"""
             SELECT review_id, product_id, {clean_sql("text")} AS text FROM reviews
             WHERE product_id IS NOT NULL AND weight = 1 AND {clean_sql("text")} IS NOT NULL
@@ -143,7 +143,7 @@ class AspectModel(NightlyModel):
         return {FILE: aspects.num_rows}
 
     def _aggregated(self, connection: duckdb.DuckDBPyConnection, said: pa.Table) -> pa.Table:
-        """One opinion a review and aspect; the example is the clearest short sentence on the side of most."""
+        """One opinion a review and aspect. The example is the clearest short sentence that agrees with the mean."""
         connection.register("said", said)
         query = f"""
             WITH opinions AS (

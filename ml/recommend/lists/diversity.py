@@ -1,4 +1,4 @@
-"""Variety against accuracy: how much a list loses in score for each further product of one category."""
+"""Variety against accuracy: how much score each further product of a category loses in a list."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from ml.recommend.ranking.topk import top_k
 
-# products looked at for a place in a list
+# products considered for each place in a list, and the least considered in all
 LOOKED_AT = 10
 MIN_LOOKED_AT = 100
 
 
 def diversify(total: np.ndarray, category: np.ndarray, alpha: float, k: int) -> None:
-    """Scales scores so that the best k make a varied list: a product counts (1 - alpha) to the power of the number of better ones of its
-    category.
+    """Scales scores so that the best k make a varied list: a product's score is multiplied by (1 - alpha) to the power of the number of
+    better products of its category.
 
-    Ranking by what comes out is the greedy list that gains most when each further product of a category is worth a share of (1 - alpha)
-    of the one before, as in alpha-NDCG (Clarke et al. 2008, "Novelty and diversity in information retrieval evaluation"). No loop is
-    needed: within a category the greedy list keeps the order of the scores, so the number of better ones is known from the start. The
-    order within a category stays, products without a category keep their score, and what is not among the best comes after them.
+    The ranking by the scaled scores is the greedy list that gains most if each further product of a category is worth (1 - alpha) times the
+    one before, as in alpha-NDCG (Clarke et al. 2008, "Novelty and diversity in information retrieval evaluation"). It needs no loop: within
+    a category the greedy list keeps the order of the scores, so the number of better products is known from the start. The order within
+    a category stays, products without a category keep their score, and what is not among the best comes after them.
 
     Args:
         total: (n, P) scores, above 0 or -inf; overwritten.

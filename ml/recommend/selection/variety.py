@@ -1,4 +1,4 @@
-"""How much variety the validation customers like: where lists of one category after the other find more, they are made so."""
+"""How much variety the validation customers like: lists are varied as far as that finds more of what they wanted."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TRIED = (0.02, 0.05, 0.1, 0.2, 0.35)
 
 
 def best_variety(snapshot: Snapshot, holdout: Holdout, model: ListScorer, customers: Customers, least: float) -> float:
-    """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is beyond
-    chance (see `is_better`).
+    """The value of `diversity` whose lists have the highest NDCG. It is at least `least`, and higher only where the gain over `least` is
+    beyond chance (see `is_better`).
 
     Args:
-        model: ranks without any variety.
+        model: ranks without variety.
         customers: of the holdout (see `evaluated_users`).
     """
     history, owned = read_history(snapshot, customers, holdout.starts_at), read_owned(snapshot, customers, holdout.starts_at)
