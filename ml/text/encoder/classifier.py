@@ -217,8 +217,7 @@ def scores_in_int8() -> bool:
 
 
 def for_scoring(model: Any, regime: Regime) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A copy for scoring: one text's (1, t) tokens to (1, outputs) logits. Adapters are merged, and dense layers are in eight bits where that is
-    fast.
+    """A copy for scoring: one text's (1, t) tokens to (1, outputs) logits, with adapters merged and, where that is fast, eight-bit layers.
 
     Weights are scaled per output, activations per text (dynamic quantization, Jacob et al., 2018).
     """
