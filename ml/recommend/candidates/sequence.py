@@ -26,7 +26,7 @@ from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import EVENT_TYPES, History
-from ml.recommend.data.words import words_of
+from ml.recommend.data.words import word_weights
 from ml.recommend.threads import one_thread
 from ml.text.encoder.text_encoder import TextEncoder
 
@@ -121,7 +121,7 @@ class SequenceModel:
             new = (history.last_at >= earlier.until).mean() * NEW_COUNTS
             epochs, rate = round(epochs * min(max(new, self.config.sequence_again_least), self.config.sequence_again)), rate / 2
         rng = np.random.default_rng(self.config.seed)
-        words = words_of(training.catalogue)
+        words = word_weights(training.catalogue)
         batches = [batch for _ in range(max(1, epochs)) for batch in shuffled(customers, lengths, rng)]
         with one_thread():
             said = self._learn(history, words, batches, rate, rng)

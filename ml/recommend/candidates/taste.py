@@ -13,7 +13,7 @@ from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import HISTORY_COLUMNS, History
-from ml.recommend.data.words import words_of
+from ml.recommend.data.words import word_weights
 
 # the power of the words' lift is chosen on this many customers' latest products
 TRIED_ON = 200
@@ -54,7 +54,7 @@ class Taste:
         total = np.bincount(self.category, weights=worth)
         self.share = (worth / np.maximum(total, 1e-12)[self.category]).astype(np.float32)
         self.of_category = (total / max(1e-12, float(total.sum()))).astype(np.float32)
-        words = words_of(catalogue)
+        words = word_weights(catalogue)
         length = np.maximum(np.asarray(words.sum(axis=1)).ravel(), 1e-9)
         self.words = (sp.diags_array((1 / length).astype(np.float32)) @ words).tocsr()
 

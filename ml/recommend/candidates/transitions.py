@@ -17,7 +17,7 @@ from ml.recommend.candidates.contract import Training
 from ml.recommend.candidates.item_weights import ItemWeights, strongest_of_dense
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import History
-from ml.recommend.data.words import precision, words_of
+from ml.recommend.data.words import precision, word_weights
 from ml.recommend.threads import one_thread
 
 # a product whose weight is below this share of the latest one's is left out
@@ -46,7 +46,7 @@ class Transitions(ItemWeights):
         kept = np.sort(np.argsort(-often, kind="stable")[:size])
         with one_thread():
             before, followed = counts(history, kept, config.fade, config.transitions_reverse)
-            words = words_of(training.catalogue)[kept]
+            words = word_weights(training.catalogue)[kept]
             if words.nnz:
                 before.add_(precision(words, config.transitions_words), alpha=config.transitions_ridge)
             else:

@@ -14,7 +14,7 @@ MAX_WORDS = 4096
 WORD = r"[\u3400-\u9fff]|[^\W_]+"
 
 
-def words_of(catalogue: Catalogue) -> sp.csr_matrix:
+def word_weights(catalogue: Catalogue) -> sp.csr_matrix:
     """(P, v) weights of the catalogue's most frequent words, rows of length 1. Words of one product or of more than half are left out.
 
     The weight is the inverse document frequency (Spärck Jones 1972), however often a word occurs in the text.

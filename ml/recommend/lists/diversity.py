@@ -29,7 +29,7 @@ def diversify(total: np.ndarray, category: np.ndarray, alpha: float, k: int) -> 
     if alpha == 0 or total.shape[1] == 0:
         return
     best, worth = top_k(total, max(LOOKED_AT * k, MIN_LOOKED_AT))
-    varied = scaled(worth, category[best], alpha)
+    varied = discounted(worth, category[best], alpha)
     shown = np.isfinite(worth)
     lowest = np.where(shown, varied, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     last = np.where(shown, worth, np.inf).min(axis=1, initial=np.inf, keepdims=True)
@@ -37,7 +37,7 @@ def diversify(total: np.ndarray, category: np.ndarray, alpha: float, k: int) -> 
     np.put_along_axis(total, best, varied, 1)
 
 
-def scaled(worth: np.ndarray, group: np.ndarray, alpha: float) -> np.ndarray:
+def discounted(worth: np.ndarray, group: np.ndarray, alpha: float) -> np.ndarray:
     """(n, m) `worth`, falling along each row, times (1 - alpha) to the power of the number of earlier products of the same group (n, m);
     -1 is a group of its own."""
     places = np.arange(worth.shape[1])

@@ -23,7 +23,7 @@ from ml.recommend.lists.exploration import Draws, Exploration
 from ml.recommend.lists.reasons import Reasons
 from ml.recommend.lists.rules import Rules
 from ml.recommend.ranking.blend import unit
-from ml.recommend.ranking.scoring import Lists, ListScorer, within
+from ml.recommend.ranking.scoring import ListScorer, RankedLists, within
 
 # customers of one read of the snapshot, so that there are few reads
 CUSTOMERS_AT_ONCE = 10_000
@@ -46,7 +46,7 @@ DEFAULTS = pa.schema([("segment", pa.string()), ("rank", pa.int32()), ("product_
 
 
 @dataclass
-class _Block:
+class _ListBlock:
     """Makes the lists of one block of customers when the scorer asks for them.
 
     Attributes:
@@ -129,7 +129,7 @@ class _ListMaker:
             part, asked = customers.rows(begin, end), history.rows(begin, end)
             instead = _segment_scores(part, np.flatnonzero(np.diff(asked.indptr) == 0), self.segments)
             draws = self.exploration.block(part, asked, chance[begin:end]) if self.exploration else None
-            block = _Block(rules, self.by_category, part, asked, segment[begin:end], age[begin:end], draws)
+            block = _ListBlock(rules, self.by_category, part, asked, segment[begin:end], age[begin:end], draws)
             plain = is_in(part.segments, scorer.popular_segments)
             ranked = scorer.rank(asked, within(barred, begin, end), snapshot.config.list_length, instead, block.choose, plain)
             return _batch(snapshot, scorer, self.reasons, block, ranked, instead), block.of_categories
@@ -145,7 +145,9 @@ def _segment_scores(customers: Customers, strangers: np.ndarray, segments: Mappi
     return table[number.to_numpy(zero_copy_only=False)]
 
 
-def _batch(snapshot: Snapshot, scorer: ListScorer, reasons: Reasons, block: _Block, ranked: Lists, instead: np.ndarray) -> pa.RecordBatch:
+def _batch(
+    snapshot: Snapshot, scorer: ListScorer, reasons: Reasons, block: _ListBlock, ranked: RankedLists, instead: np.ndarray
+) -> pa.RecordBatch:
     """The rows of one block of customers, in the order of customer and rank."""
     customers, asked, shown = block.customers, block.asked, np.isfinite(ranked.scores)
     row, place = np.nonzero(shown)

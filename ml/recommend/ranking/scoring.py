@@ -27,7 +27,7 @@ MIN_SHARE = 0.02
 
 
 @dataclass(frozen=True)
-class Lists:
+class RankedLists:
     """The best products of n customers.
 
     Attributes:
@@ -93,7 +93,7 @@ class ListScorer:
         instead: np.ndarray | None = None,
         choose: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]] = top_k,
         plain: np.ndarray | None = None,
-    ) -> Lists:
+    ) -> RankedLists:
         """The k best products of each customer.
 
         Args:
@@ -127,7 +127,7 @@ class ListScorer:
         shares = np.maximum(self.weights, MIN_SHARE) if self.bound_ranker is not None else self.weights
         parts = np.stack([np.take_along_axis(block, products, 1) for block in scores], axis=2) * shares.astype(np.float32)
         parts[nobody] = 0
-        return Lists(products, best, parts)
+        return RankedLists(products, best, parts)
 
     def _order(
         self,

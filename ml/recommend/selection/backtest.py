@@ -32,7 +32,7 @@ from ml.recommend.threads import Result
 
 
 @dataclass(frozen=True)
-class _Block:
+class _BacktestBlock:
     """Customers begin to end of a holdout: their histories, (n, P) what may be shown and what was wanted, and c times (n, P) unit scores
     with (n,) the unscaled score of what is 1 in them."""
 
@@ -54,7 +54,7 @@ def _by_block(
     customers: Customers,
     generators: Sequence[CandidateGenerator],
     config: RecommenderConfig,
-    work: Callable[[_Block], Result],
+    work: Callable[[_BacktestBlock], Result],
 ) -> Iterator[Result]:
     history = read_history(snapshot, customers, holdout.starts_at)
     owned, labels = read_owned(snapshot, customers, holdout.starts_at), read_labels(snapshot, customers, holdout)
@@ -68,7 +68,7 @@ def _by_block(
         wanted = np.zeros_like(allowed)
         wanted[within(labels, begin, end)] = True
         scores, best = zip(*(scaled(generator.score(asked)) for generator in generators), strict=True)
-        return work(_Block(begin, end, asked, allowed, wanted, scores, best))
+        return work(_BacktestBlock(begin, end, asked, allowed, wanted, scores, best))
 
     return scorer.by_block(len(customers), of_block)
 
@@ -134,7 +134,7 @@ class _RowMaker:
         names = [generator.name for generator in generators]
         return cls(names, ids, snapshot.catalogue, statistics, by_popularity(statistics.wanted_7), config.ranker_each)
 
-    def rows(self, block: _Block) -> Rows:
+    def rows(self, block: _BacktestBlock) -> Rows:
         bar = np.where(block.allowed, self.filling, np.float32(-np.inf))
         pool, live, scores = pool_of(block.scores, bar, self.each)
         unit_scores, comparable = dict(zip(self.names, scores, strict=True)), comparable_scores(self.names, block.best)

@@ -14,7 +14,7 @@ from ml.recommend.data.holdouts import Holdout, read_labels
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation import metrics
 from ml.recommend.evaluation.evaluate import K
-from ml.recommend.lists.diversity import LOOKED_AT, MIN_LOOKED_AT, scaled
+from ml.recommend.lists.diversity import LOOKED_AT, MIN_LOOKED_AT, discounted
 from ml.recommend.ranking.scoring import ListScorer, within
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def best_variety(snapshot: Snapshot, holdout: Holdout, model: ListScorer, custom
         hits = np.take_along_axis(wanted, ranked.products, 1) & np.isfinite(ranked.scores)
         for_all = []
         for value in tried:
-            order = np.argsort(-scaled(ranked.scores, category[ranked.products], value), axis=1, kind="stable")[:, :K]
+            order = np.argsort(-discounted(ranked.scores, category[ranked.products], value), axis=1, kind="stable")[:, :K]
             kept = np.take_along_axis(hits, order, 1)
             for_all.append(metrics.ndcg(kept, wanted.sum(axis=1)))
         return np.stack(for_all, axis=1)
