@@ -1,11 +1,12 @@
-"""How sure a choice must be. One rule for all that a night decides by figures of customers or reviews; what a wrong choice costs decides.
+"""How sure a choice must be. One rule covers all that a night decides by figures of customers or reviews; it follows from what a wrong
+choice costs.
 
-* Between options that are alike in all but the figure (a weight, a half-life), the best mean is taken: to be wrong costs no more than the
-  difference itself, and the next night chooses again.
-* For an option that leaves a simpler or safer one (a blend for one candidate, trees for a blend, a penalty, variety, popularity for a
-  segment), the gain must be beyond chance. It is chosen anew every night, so one wrong choice in six is affordable (NIGHTLY): one standard
-  error. Where several such options are tried, the chance is divided among them (Bonferroni): the best of five is one standard error ahead
-  by luck alone.
+* Between options that differ in nothing but the figure (a weight, a half-life), the best mean is taken. A wrong choice costs no more than
+  the difference itself, and the next night chooses again.
+* An option that replaces a simpler or safer one (a blend for one candidate generator, a ranker for a blend, a penalty, variety, popularity
+  for a segment) needs a gain beyond chance. It is chosen again every night, so one wrong choice in six is affordable (NIGHTLY): one
+  standard error. Where several such options are tried, the chance is divided among them (Bonferroni), because the best of five is one
+  standard error ahead by luck alone.
 * What later nights keep, and what people are told, may be wrong once in forty (LASTING): the 95 % interval.
 """
 
@@ -20,12 +21,12 @@ LASTING = 0.025
 
 
 def standard_errors(doubt: float, tried: int = 1) -> float:
-    """How many standard errors a gain must measure, where it may come by chance with probability `doubt`, over `tried` options."""
+    """How many standard errors a gain must measure, if it may come by chance with probability `doubt` over `tried` options."""
     return NormalDist().inv_cdf(1 - doubt / tried)
 
 
 def is_better(gains: np.ndarray, tried: int = 1, doubt: float = NIGHTLY) -> bool:
-    """Whether the mean of paired gains is above 0 beyond chance; fewer than two units show nothing.
+    """Whether the mean of paired gains is above 0 beyond chance; False for fewer than two units.
 
     Args:
         gains: (n,) the option's score less that of the option it would replace, of each unit.

@@ -1,7 +1,7 @@
 """The one protocol every model of a night keeps: fit, evaluate, predict over Parquet; save and load without pickles.
 
-A model reads a feature snapshot (a folder of Parquet files, one night's, never changed while it is read) and writes
-Parquet predictions. It knows neither the scheduler nor the warehouse, and it decides nothing about its own promotion.
+A model reads the feature snapshot of one night, a folder of Parquet files that does not change while it is read, and writes Parquet
+predictions. It knows neither the scheduler nor the warehouse, and it decides nothing about its own promotion.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EVERYTHING: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a judged model beside the baseline's on the same rows; `baseline` names it, such as 'popularity'."""
+    """One figure of a model's evaluation beside the baseline's on the same rows; `baseline` names it, such as 'popularity'."""
 
     name: str
     value: float
@@ -36,12 +36,12 @@ class Evaluation:
 
     Attributes:
         metrics: every figure, the deciding one first (higher is better).
-        unit_ids: (n,) what was judged one by one: customers or reviews, sorted; two evaluations of one split on one
-            snapshot have the same ids, so that models are compared in pairs.
+        unit_ids: (n,) what was evaluated one by one: customers or reviews, sorted. Two evaluations of one split on one snapshot have the
+            same ids, so that models can be compared in pairs.
         unit_scores: (n,) the unit's share of the deciding figure.
-        baselines: (n,) scores of each baseline on the same units, by its name; the one the metrics are printed beside comes first.
-        unit_metric: name of the metric whose mean over units this is, where the deciding one is no mean; '' where it is.
-        nobody: why there is nothing to judge by, for people; '' where there is. Figures of nobody are NaN, and are told nowhere.
+        baselines: (n,) scores of each baseline on the same units, by its name. The one that metrics are compared with comes first.
+        unit_metric: name of the metric that is the mean of `unit_scores`, where the deciding metric is no such mean; '' where it is.
+        nobody: why there was nothing to evaluate on, for people; '' where there was. The figures are then NaN and are not published.
     """
 
     split: Split
@@ -54,11 +54,11 @@ class Evaluation:
 
 
 class NightlyModel(ABC):
-    """A model that is fitted, judged and asked every night.
+    """A model that is fitted, evaluated and asked for predictions every night.
 
-    Subclasses take one pydantic config, which `save` keeps beside the weights. `deciding` names the first of their metrics. They raise
-    `saved_format` where `load` can no longer read what `save` wrote before: a shop's model of another format is left alone, and the next
-    night starts anew.
+    Subclasses take one pydantic config, which `save` keeps beside the weights. `deciding` names the first of their metrics. A subclass
+    increases `saved_format` when its `load` can no longer read what `save` wrote before. A saved model of another format is left alone, and
+    the next night starts from scratch.
     """
 
     name: ClassVar[str]
@@ -70,19 +70,19 @@ class NightlyModel(ABC):
         self.config = config
 
     def with_runtime_config(self, config: Any) -> None:
-        """Take tonight's settings over (list length, threads) for a model of an earlier night; what its weights depend on stays."""
+        """Take over tonight's settings (list length, threads) in a model of an earlier night. Settings that its weights depend on stay."""
         self.config = config
 
     @classmethod
     @abstractmethod
     def unavailable_reason(cls, features: Path, config: object) -> str | None:
-        """The reason why this shop cannot have this model (too few reviews, say), for people; None where it can."""
+        """Why this shop cannot have this model (too few reviews, say), for people; None where it can."""
 
     @classmethod
     @abstractmethod
     def test_starts_at(cls, features: Path) -> datetime | None:
-        """The moment (UTC, without zone) at which the snapshot's test rows begin: what is fitted on BEFORE_TEST learns from nothing at or
-        after it. None where there are no test rows."""
+        """The moment (UTC, without zone) at which the snapshot's test rows begin; None where there are none. A model fitted on BEFORE_TEST
+        learns from nothing at or after it."""
 
     @abstractmethod
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
@@ -90,15 +90,15 @@ class NightlyModel(ABC):
 
         Args:
             features: the snapshot folder.
-            splits: BEFORE_TEST to be judged, EVERYTHING to predict. Choices (blend weights, calibration) are made on
-                validation rows when `splits` is BEFORE_TEST and taken over from `warm_start` when it is EVERYTHING.
+            splits: BEFORE_TEST for a model to evaluate, EVERYTHING for one to predict with. Choices (blend weights, calibration) are made
+                on validation rows for BEFORE_TEST and taken over from `warm_start` for EVERYTHING.
             cache: folder that outlives the night, for what depends on content alone (text vectors by hash).
-            warm_start: an earlier model to go on from.
+            warm_start: an earlier model to continue from.
         """
 
     @abstractmethod
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:
-        """Judge on the rows of `split`, asking with the history before it."""
+        """Evaluate on the rows of `split`, with predictions from the history before it."""
 
     @abstractmethod
     def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""Recommendations: candidates, their blend, top-k scoring, reasons and judging."""
+"""Recommendations: data, candidates, ranking, selection, lists, evaluation, each in a room of its own."""

@@ -1,5 +1,5 @@
-"""The recommender of a night: candidates fitted on the history, blended by what ranked best on later days, or ordered by a second stage
-that learned from later days, where that ranks better."""
+"""The recommender of a night: candidate generators are fitted on the history and blended by the weights that ranked best on later days.
+Where a ranker that learned from later days ranks better, it orders the candidates instead."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from ml.recommend.selection.backtest import backtest_rows
 from ml.recommend.selection.choice import RecommenderChoice
 from ml.recommend.selection.validation import decide, popularity_alone
 
-# kept whatever their weight: popularity fills lists up, the other two find similar products
+# kept whatever their weight: popularity fills up lists, the other two find similar products
 ALWAYS = (Popularity.name, ItemKnn.name, Content.name)
 
 
@@ -47,11 +47,11 @@ class Recommender(NightlyModel):
 
     Attributes:
         choice: what validation decided.
-        candidates: those with a weight (and those of ALWAYS), or all that suit the shop with a second stage, which looks at every score.
-        ranker: the second stage, None where the blend serves.
-        _rehearsed: the candidates that the choice was made with, until they are gone on from.
-        _kept: their sequence model, for a later night; while a night fits, those of the former night.
-        _learned: what the second stage learned from, until it learns from the test days too; not kept.
+        generators: those with a weight and those of ALWAYS. With a ranker, which uses every score, all that suit the shop.
+        ranker: None where the blend alone orders.
+        _backtested: the generators that the choice was made with, until the final fit has continued from them.
+        _kept: their sequence model, for a later night. While a night fits, those of the night before.
+        _learned: what the ranker learned from, until it learns from the test days too. It is not saved.
     """
 
     name: ClassVar[str] = "recommender"
@@ -70,7 +70,7 @@ class Recommender(NightlyModel):
 
     @classmethod
     def unavailable_reason(cls, features: Path, config: object) -> str | None:
-        """Recommendations need a catalogue; everything else can be missing."""
+        """A reason where there is no catalogue; everything else can be missing."""
         del config
         if pq.read_metadata(features / "products.parquet").num_rows == 0:
             return "the shop has no products yet"
@@ -81,11 +81,14 @@ class Recommender(NightlyModel):
         splits = pq.read_table(features / "splits.parquet", columns=["split", "starts_at"]).to_pylist()
         return min((row["starts_at"] for row in splits if row["split"] == "test"), default=None)
 
-    # ---- learning --------------------------------------------------------------------------------------------------
+    # ---- fitting ---------------------------------------------------------------------------------------------------
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
-        """See NightlyModel. With `warm_start` and EVERYTHING the choice is taken over; otherwise it is made on validation rows,
-        by candidates that were fitted on the rows before them, and the candidates are then fitted again on all of `splits`. With
-        `warm_start` and BEFORE_TEST it is a former night's model, whose sequence models may be gone on from (see `SequenceModel.fit`)."""
+        """See NightlyModel.
+
+        With `warm_start` and EVERYTHING the choice is taken over. Otherwise it is made on validation rows, by generators fitted on the
+        rows before them, and the generators are then fitted again on all of `splits`. With BEFORE_TEST, `warm_start` is the model of
+        an earlier night; a fit may continue from its sequence models (see `SequenceModel.fit`).
+        """
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         if warm_start is not None and tuple(splits) == BEFORE_TEST:
@@ -101,17 +104,17 @@ class Recommender(NightlyModel):
         self.refit(snapshot, splits, cache)
 
     def choose(self, snapshot: Snapshot, cache: Path) -> None:
-        """Makes the choice on validation rows, by candidates that were fitted on the rows before them.
+        """Makes the choice on validation rows, by generators that were fitted on the rows before them.
 
-        Where there were customers to choose on, the model can be asked at once: papers judge such models, which have learned from
-        nothing later.
+        Where there were customers to choose on, the model can be evaluated at once. It is then what papers evaluate: a model that has
+        learned from nothing later.
         """
         decided = decide(snapshot, cache, self.config, self._kept)
         self.choice, self.ranker, self._learned = decided.choice, decided.ranker, decided.learned
         self.generators, self._backtested, self.products = list(decided.generators), decided.generators, snapshot.catalogue.ids
 
     def refit(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path) -> None:
-        """Fits the candidates of the choice on the rows of the splits; the sequence model goes on from the one chosen with."""
+        """Fits the chosen generators on the rows of the splits. The sequence model continues from the one that the choice was made with."""
         self.products = snapshot.catalogue.ids
         names = None if self.choice.second_stage else {*self.choice.weights, *ALWAYS}
         backtested, self._backtested, self.generators = self._backtested, (), []
@@ -121,7 +124,7 @@ class Recommender(NightlyModel):
         self._kept = [generator for generator in backtested if isinstance(generator, SequenceModel)] if tuple(splits) == BEFORE_TEST else []
 
     def _ranker_of_everything(self, snapshot: Snapshot, cache: Path) -> Ranker | None:
-        """The second stage after the test days have been learned from too, asked of this model, which has not seen them."""
+        """The ranker after learning from the test days too, by the scores of this model, which has not seen them."""
         holdout = holdout_of(snapshot, "test")
         if self.ranker is None or not self._learned or not len(evaluated_users(snapshot, holdout, 1)):
             return self.ranker
@@ -129,20 +132,20 @@ class Recommender(NightlyModel):
         rows = backtest_rows(snapshot, holdout, self.generators, self.config)
         return Ranker.fit(Rows.joined([rows, *self._learned]), self.config)
 
-    # ---- asking ----------------------------------------------------------------------------------------------------
+    # ---- scoring ---------------------------------------------------------------------------------------------------
     def _scorer(self, snapshot: Snapshot, allowed: np.ndarray, statistics: ProductStatistics) -> ListScorer:
-        """Asks the model's own candidates by its choice, about the time from the moment of the facts on."""
+        """Scores with the model's own generators by its choice, for the time from the moment of the statistics on."""
         return scorer_by(self.choice, self.generators, snapshot.catalogue, statistics, allowed, self.config, self.ranker)
 
     def _sequences(self) -> list[SequenceModel]:
-        """Those that a later night may go on from: as judged, and as the choice was made with."""
+        """Those that a later night may continue from: the one that was evaluated and the one that the choice was made with."""
         return [*self._kept, *(generator for generator in self.generators if isinstance(generator, SequenceModel))]
 
     def _popularity(self) -> np.ndarray:
         return next(c.worth for c in self.generators if type(c) is Popularity)
 
     def _align(self, snapshot: Snapshot, cache: Path) -> None:
-        """Makes the model speak the snapshot's product numbers; products it was not fitted on are only known by their texts."""
+        """Renumbers the products as in the snapshot. Products that it was not fitted on are known only by their texts."""
         ids = snapshot.catalogue.ids
         if ids.equals(self.products):
             return
@@ -152,7 +155,7 @@ class Recommender(NightlyModel):
         self.products = ids
 
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:
-        """See NightlyModel and `judge`. Customers without a history before the split get what is popular, as the baseline does."""
+        """See NightlyModel and `evaluate_lists`. Customers without a history before the split get what is popular, as in the baseline."""
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         self._align(snapshot, cache)
@@ -169,7 +172,7 @@ class Recommender(NightlyModel):
         return replace(evaluated, metrics=[*evaluated.metrics, *self._choice_metrics()])
 
     def _choice_metrics(self) -> list[Metric]:
-        """What the choice of the second stage was made on."""
+        """The figures that decided whether the ranker is used."""
         if not self.choice.held_out:
             return []
         return [
@@ -186,7 +189,7 @@ class Recommender(NightlyModel):
 
     def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:
         """Writes recommendations, recommendations_by_category, recommendations_default and similar_products."""
-        del previous  # every list depends on the whole night, so none is taken over
+        del previous  # every list depends on the whole night, so none can be reused
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
         self._align(snapshot, cache)
@@ -196,10 +199,10 @@ class Recommender(NightlyModel):
         rows = write_lists(snapshot, scorer, self.choice.half_life_days, content, out)
         return rows | write_similar(snapshot, self.generators, self._popularity(), out)
 
-    # ---- keeping ---------------------------------------------------------------------------------------------------
+    # ---- saving ----------------------------------------------------------------------------------------------------
     def save(self, folder: Path) -> None:
-        """config.json, choice.json, products.parquet, one safetensors file a candidate, the ranker's files where there is a second
-        stage, and rehearsed.safetensors, the sequence model that the choice was made with, for a later night to go on from."""
+        """Writes config.json, choice.json, products.parquet, one safetensors file a generator, the ranker's files where there is one, and
+        rehearsed.safetensors: the sequence model that the choice was made with, for a later night to continue from."""
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2))
         (folder / "choice.json").write_text(json.dumps(asdict(self.choice), indent=2))
         pq.write_table(pa.table({"product_id": self.products}), folder / "products.parquet")

@@ -1,4 +1,4 @@
-"""Which work runs on one thread, and how pieces of it run side by side, so that no sum depends on the number of threads."""
+"""Work on one thread, and pieces of work side by side, so that no sum depends on the number of threads."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from threadpoolctl import threadpool_limits
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-AHEAD = 2  # pieces a thread that may be finished or waiting while an earlier one is worked on
+AHEAD = 2  # pieces per thread that may be finished or waiting while an earlier one is in progress
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch's kernels run on one thread, so that their sums are added in one order whatever the machine."""
+    """Runs torch's kernels on one thread, so that sums are added in the same order on every machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -29,11 +29,11 @@ def one_thread() -> Iterator[None]:
 
 
 def side_by_side(work: Callable[[Piece], Result], pieces: Iterable[Piece], threads: int) -> Iterator[Result]:
-    """The results of `work`, in the order of the pieces, `threads` of which are worked on at a time, each by one thread.
+    """The results of `work`, in the order of the pieces. `threads` pieces are in progress at a time, each on one thread.
 
-    Memory does not grow with the number of pieces: of results that nobody has taken yet there are few.
+    Memory does not grow with the number of pieces, because few results are kept ahead of the caller.
     """
-    # torch counts threads in each thread apart
+    # torch's number of threads is set for each thread separately
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     waiting: deque[Future[Result]] = deque()
     with one_thread(), threadpool_limits(1, "blas"):

@@ -1,1 +1,1 @@
-"""Models of text: the pretrained encoder, and the sentiment of reviews."""
+"""Models of text: the pretrained encoder, the sentiment of reviews, and their aspects."""

@@ -20,7 +20,7 @@ from ml.text.reviews import clean_sql, count_labelled, first_labelled, open_read
 
 FILE = "product_aspects"
 NEGATIVE, POSITIVE = 0, 2
-CLEAR = 0.25  # scores nearer to 0 neither praise nor blame
+CLEAR = 0.25  # scores closer to 0 are neither praise nor blame
 
 
 class AspectModel(NightlyModel):
@@ -28,7 +28,7 @@ class AspectModel(NightlyModel):
 
     Attributes:
         polarity: how sentences are read.
-        terms: the shop's aspects, of most reviews first.
+        terms: the shop's aspects, those of most reviews first.
     """
 
     name: ClassVar[str] = "aspects"
@@ -65,11 +65,11 @@ class AspectModel(NightlyModel):
         ]
         self.polarity = SentencePolarity(config.encoder, config.threads)
         self.polarity.fit([sentence for sentence, _ in clear], np.array([likes for _, likes in clear]), cache)
-        least = max(5, round(config.min_term_share * len(sentences)))
-        self.terms = find_terms(sentences, self.polarity.word_weights(), least, config.min_noun_share)[: config.max_terms]
+        min_reviews = max(5, round(config.min_term_share * len(sentences)))
+        self.terms = find_terms(sentences, self.polarity.word_weights(), min_reviews, config.min_noun_share)[: config.max_terms]
 
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:
-        """Judge the mean score of a review's sentences on the negative and positive reviews of `split`, beside praising all.
+        """Evaluate the mean score of a review's sentences on the negative and positive reviews of `split`, beside always guessing praise.
 
         Metric: balanced_accuracy; a review counts n / (2 * reviews of its kind) if its sentences' mean has the sign of its stars.
         """
@@ -97,7 +97,7 @@ class AspectModel(NightlyModel):
         )
 
     def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:  # noqa: ARG002
-        """Write product_aspects.parquet: a row a product and aspect that enough of its latest reviews speak of."""
+        """Write product_aspects.parquet: one row for each product and aspect that enough of its latest reviews mention."""
         query = f"""
             SELECT review_id, product_id, {clean_sql("text")} AS text FROM reviews
             WHERE product_id IS NOT NULL AND weight = 1 AND {clean_sql("text")} IS NOT NULL
@@ -125,7 +125,7 @@ class AspectModel(NightlyModel):
         return {FILE: aspects.num_rows}
 
     def _aggregated(self, connection: duckdb.DuckDBPyConnection, said: pa.Table) -> pa.Table:
-        """One opinion a review and aspect; the example is the clearest short sentence on the side of most."""
+        """One opinion a review and aspect. The example is the clearest short sentence that agrees with the mean."""
         connection.register("said", said)
         query = f"""
             WITH opinions AS (

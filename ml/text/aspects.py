@@ -1,12 +1,12 @@
 """Aspects: what reviews praise or blame, found without labels from the stars and the words of the shop's own reviews.
 
-A sentence's polarity is learned from the stars of the review it stands in: most sentences of a one-star review complain, and what is noise
-in single sentences is none in thousands. Two readers judge together, words and pairs of words, and the encoder's inner states; from the
-third layer of six, since later ones are trained to say what a text is about and no longer whether it likes it.
+A sentence's polarity is learned from the stars of its review: most sentences of a one-star review complain, and the noise of single
+sentences averages out over thousands. Two classifiers score together, one on words and pairs of words, one on the encoder's hidden states
+after the third of six layers. Later layers are trained to represent what a text is about rather than whether it likes it.
 
-Aspects are terms that stand where nouns stand, that many reviews use, and near which sentences are polar: the frequent features of Hu and
-Liu ("Mining and summarizing customer reviews", KDD 2004), with the places of function words instead of a tagger. Function words are
-known for English and Portuguese; in other languages nothing is found.
+Aspects are terms in noun positions that many reviews use: the frequent features of Hu and Liu ("Mining and summarizing customer reviews",
+KDD 2004), with the positions of function words instead of a tagger. Function words are known for English and Portuguese; in other
+languages no aspects are found.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_SENTENCES = 50  # of one review
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _END = re.compile(r"(?<=[.!?\u2026])\s+|[\n\u3002\uff01\uff1f]+|\s-\s|;")
 
-# What stands before a noun, what stands after one, and what is never part of an aspect's name.
+# Words before a noun, words after one, and words that are never part of an aspect's name.
 BEFORE = frozenset(
     WORD.findall("the this that these those my your his her its our their a an no any o os as um uma meu minha seu sua este esta")
 )
@@ -66,13 +66,13 @@ def words_of(sentence: str) -> list[str]:
 
 
 class SentencePolarity:
-    """How much a sentence likes what it speaks of, learned from the stars of whole reviews.
+    """How positive a sentence is about its subject, learned from the stars of whole reviews.
 
     Attributes:
         vectorizer: sentences to TF-IDF weights of words and pairs of words.
         by_words: logistic regression on these.
         by_states: logistic regression on (n, d) unit-length means of the encoder's states after layer LAYER.
-        scales: standard deviation of each one's scores on the training sentences, which make them equals.
+        scales: standard deviation of each classifier's scores on the training sentences, which brings them to one scale.
     """
 
     def __init__(self, encoder: str = "", threads: int = 2, layer: int = LAYER) -> None:
@@ -82,9 +82,9 @@ class SentencePolarity:
         )
 
     def fit(self, sentences: Sequence[str], likes: np.ndarray, cache: Path) -> SentencePolarity:
-        """Learn from n sentences and (n,) bool whether the review's stars are many; both must occur. Classes weigh the same.
+        """Learn from n sentences and (n,) bool whether the review has many stars; both must occur. Both classes have the same weight.
 
-        What the encoder says of a sentence is kept under `cache`."""
+        The encoder's states of a sentence are kept under `cache`."""
         words, states = self.vectorizer.fit_transform(sentences), self.states(sentences, cache)
         self.by_words = LogisticRegression(C=1.0, class_weight="balanced", max_iter=500).fit(words, likes)
         self.by_states = LogisticRegression(C=4.0, class_weight="balanced", max_iter=500).fit(states, likes)
@@ -92,13 +92,13 @@ class SentencePolarity:
         return self
 
     def score(self, sentences: Sequence[str], cache: Path) -> np.ndarray:
-        """(n,) scores, above 0 for praise; about 1 is clear."""
+        """(n,) scores, above 0 for praise; about 1 is clear praise."""
         by_words = self.by_words.decision_function(self.vectorizer.transform(sentences))
         by_states = self.by_states.decision_function(self.states(sentences, cache))
         return np.asarray(by_words / self.scales[0] + 2 * by_states / self.scales[1]) / 3
 
     def word_weights(self) -> dict[str, float]:
-        """How much each single word speaks for praise, below 0 for blame."""
+        """The weight of each single word, above 0 for praise and below 0 for blame."""
         weights = zip(self.vectorizer.get_feature_names_out(), self.by_words.coef_[0].tolist(), strict=True)
         return {word: weight for word, weight in weights if " " not in word}
 
@@ -125,13 +125,13 @@ class SentencePolarity:
         return model
 
     def states(self, sentences: Sequence[str], cache: Path) -> np.ndarray:
-        """(n, d) float32 of length 1; the layers after `layer` are not run, and no sentence is read twice while `cache` lasts."""
+        """(n, d) float32 of length 1. The layers after `layer` are not run, and a sentence in `cache` is not encoded again."""
         return TextEncoder(self.encoder_name, cache, self.threads, MAX_TOKENS, self.layer).encode(sentences)
 
 
 @dataclass(frozen=True)
 class Term:
-    """A word or pair of words that may name an aspect: how many reviews use it, and how often it stands where nouns stand."""
+    """A word or pair of words that may name an aspect: how many reviews use it, and how often it is in a noun's position."""
 
     words: tuple[str, ...]
     reviews: int
@@ -147,9 +147,9 @@ def find_terms(reviews: Sequence[Sequence[str]], polarity: dict[str, float], min
 
     Args:
         reviews: sentences by review.
-        polarity: weight of each word in telling praise from blame; strongly polar words are opinions, no aspects.
+        polarity: weight of each word for praise or blame; strongly polar words are opinions, not aspects.
         min_reviews: reviews that must use a term.
-        min_noun_share: share of its places that must be a noun's: after an article or possessive, or before a verb of being.
+        min_noun_share: share of its occurrences in a noun's position: after an article or possessive, or before a verb of being.
     """
     places: Counter[tuple[str, ...]] = Counter()
     noun_places: Counter[tuple[str, ...]] = Counter()
@@ -176,13 +176,13 @@ def find_terms(reviews: Sequence[Sequence[str]], polarity: dict[str, float], min
         if used[term] >= min_reviews and noun_places[term] >= min_noun_share * places[term] and not opinions & set(term)
     ]
     names = {term.words: term.reviews for term in found}
-    # a word that stands almost only in one pair says less than the pair
+    # a word that occurs almost only in one pair says less than the pair
     parts = {(word,) for term in found if len(term.words) == 2 for word in term.words if term.reviews >= 0.7 * names.get((word,), 10**9)}
     return sorted((term for term in found if term.words not in parts), key=lambda term: (-term.reviews, term.name))
 
 
 def terms_in(sentence: str, terms: Collection[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Those of `terms` that a sentence speaks of, in order, each once; a word inside a pair that was found is not named again."""
+    """Those of `terms` that a sentence mentions, in order, each once. A word inside a pair that was found is not named again."""
     words = words_of(sentence)
     found: list[tuple[str, ...]] = []
     place = 0

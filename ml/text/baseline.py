@@ -1,6 +1,6 @@
-"""The plain method sentiment is judged beside: TF-IDF and a balanced logistic regression.
+"""The baseline of sentiment: TF-IDF and a balanced logistic regression.
 
-Words and pairs of words where words are written apart, one to three characters where they are not (Chinese, Japanese, Thai).
+Its terms are words and pairs of words, or one to three characters in scripts without blanks between words (Chinese, Japanese, Thai).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WRITTEN_WITHOUT_BLANKS = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]"
 def tfidf_logits(texts: Sequence[str], labels: np.ndarray, asked: Sequence[str]) -> np.ndarray:
     """(m, classes) scores of m texts after fitting n texts and their (n,) labels, indices into LABELS, of at least two classes.
 
-    Softmax makes probabilities of them; a class that the n texts did not show has -1e4.
+    Softmax makes them probabilities. A class without texts has -1e4.
     """
     by_characters = _written_without_blanks(texts)
     vectorizer = TfidfVectorizer(

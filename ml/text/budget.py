@@ -1,4 +1,4 @@
-"""How much a night may train, counted in tokens and not by a clock: the same reviews and settings give the same model on a slow day too."""
+"""How much a night may train, counted in tokens and not in time: the same reviews and settings give the same model on a slow day too."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import numpy as np
 
 from ml.text.threads import TRAIN_THREADS
 
-WHOLE_UP_TO = 2  # times the rarest class
+WHOLE_UP_TO = 2  # times the rarest class: classes up to this size are shown whole
 
 
 def affordable_tokens(minutes: float, tokens_per_second: float) -> int:
-    """Tokens that can be trained on once within `minutes` on as many cores of that pace as gradients are computed with."""
+    """Tokens that can be trained on once within `minutes`, on TRAIN_THREADS cores of that pace."""
     return int(60 * minutes * TRAIN_THREADS * tokens_per_second)
 
 
 def plan_epochs(classes: np.ndarray, lengths: np.ndarray, epochs: int, tokens: int, seed: int) -> list[np.ndarray]:
     """Which rows each epoch shows, so that all epochs together show about `tokens` tokens at most.
 
-    An epoch holds the classes in proportion to the square roots of their sizes, half-way to balance, so that rare classes are heard
-    and their noisy labels not shouted. Where that is affordable the rarest class is in it as a whole, and so is one at most twice as
-    large; a larger class goes round, another part of it in every epoch, so that its reviews are shown about once in all while rare ones
-    are shown in every epoch.
+    An epoch has the classes in proportion to the square roots of their sizes, half-way to balance, so that rare classes count without
+    their noisy labels dominating. If affordable, every epoch has the whole rarest class and classes at most twice as large. A larger
+    class rotates, with another part of it in every epoch: its reviews are shown about once in total, rare ones in every epoch.
 
     Args:
         classes: (n,) class of each row.
         lengths: (n,) its tokens.
-        epochs: how many; each has its share of the tokens.
-        seed: seed of the order in which the reviews of a class go round.
+        epochs: how many; each has an equal share of the tokens.
+        seed: seed of the order in which the reviews of a class rotate.
 
     Returns:
         Sorted row numbers of each epoch.
@@ -56,7 +55,7 @@ def _quotas(counts: np.ndarray, means: np.ndarray, tokens: float) -> np.ndarray:
 
 
 def _rounds(rows: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
-    """(length,) of the rows, each as often as any other but for one time, shuffled anew in every round."""
+    """(length,) of the rows, all equally often up to one time, in a new random order in every round."""
     if not length:
         return rows[:0]
     return np.concatenate([rng.permutation(rows) for _ in range(-(-length // len(rows)))])[:length]

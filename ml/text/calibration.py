@@ -1,4 +1,4 @@
-"""From classifiers' logits to probabilities that can be believed, and to a decision that serves rare classes too."""
+"""From classifiers' logits to calibrated probabilities, and to decisions that do not neglect rare classes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ CHANCES = 100
 HANDICAPS = np.linspace(0.0, 2.5, 26)
 HANDICAP_ROUNDS = 5
 MIN_PROBABILITY = 1e-12
-NEVER = -1e4  # the bias of a class that training did not show
+NEVER = -1e4  # the bias of a class without training reviews
 FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How the logits of one or two classifiers are read together.
+    """How the logits of one or two classifiers become probabilities and decisions.
 
-    Probabilities are softmax(sum over classifiers of weight * log_softmax(logits) + biases): for one classifier temperature scaling
-    with a bias a class (Guo et al., "On Calibration of Modern Neural Networks", 2017), for two a logarithmic opinion pool of few
+    Probabilities are softmax(sum over classifiers of weight * log_softmax(logits) + biases). For one classifier this is temperature scaling
+    with a bias a class (Guo et al., "On Calibration of Modern Neural Networks", 2017), for two a logarithmic opinion pool with few
     parameters. The decided class is the one with the largest log-probability + handicap, so that rare classes are decided for often
-    enough for macro-F1; it can therefore differ from the most probable class.
+    enough for macro-F1. It can therefore differ from the most probable class.
 
     Attributes:
-        weights: (classifiers,), below 1 softens; 0 means that a classifier is not asked.
-        biases: (classes,), of mean 0 over the classes that training showed, NEVER for others.
-        handicaps: (classes,) at least 0, chosen for the macro-F1 that the validation reviews' own probabilities let expect.
+        weights: (classifiers,), below 1 softens; 0 means that a classifier is not used.
+        biases: (classes,), of mean 0 over the classes with training reviews, NEVER for others.
+        handicaps: (classes,) at least 0, chosen for the macro-F1 expected from the validation reviews' own probabilities.
     """
 
     weights: np.ndarray
@@ -60,13 +60,13 @@ class Calibration:
 
 
 def calibrate(logits: np.ndarray, labels: np.ndarray, asked: np.ndarray, shown: np.ndarray) -> Calibration:
-    """Fit a calibration to (classifiers, n, classes) logits and (n,) labels of reviews the classifiers were not trained on.
+    """Fit a calibration to (classifiers, n, classes) logits and (n,) labels of reviews that the classifiers were not trained on.
 
-    Without such reviews the classifiers count alike and the most probable class is decided for.
+    Without such reviews the classifiers have equal weights, and the decision is the most probable class.
 
     Args:
         asked: (classifiers,) bool, which of them may have a weight.
-        shown: (classes,) bool, which classes the training reviews showed.
+        shown: (classes,) bool, which classes have training reviews.
     """
     classes = logits.shape[2]
     start = np.where(asked, 1.0 / asked.sum(), 0.0)
@@ -79,7 +79,7 @@ def calibrate(logits: np.ndarray, labels: np.ndarray, asked: np.ndarray, shown: 
         return parameters[: len(asked)], parameters[len(asked) :] + unbiased
 
     def loss(parameters: np.ndarray) -> float:
-        """Mean log loss, with a light pull to the start, which decides where there are few reviews."""
+        """Mean log loss, with a light penalty on the distance from the start, which matters where there are few reviews."""
         weights, biases = parts(parameters)
         scaled = log_softmax(np.tensordot(weights, own, axes=1) + biases, axis=1)
         pull = np.square(weights - start).sum() + np.square(parameters[len(asked) :]).sum()
@@ -94,7 +94,7 @@ def calibrate(logits: np.ndarray, labels: np.ndarray, asked: np.ndarray, shown: 
 
 
 def held_out_probabilities(logits: np.ndarray, labels: np.ndarray, asked: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """(n, classes) probabilities of each review by a calibration that was fitted to the other four fifths of the reviews."""
+    """(n, classes) probabilities of each review, by a calibration fitted to four fifths of the reviews without it."""
     fold = np.arange(len(labels)) % FOLDS
     result = np.empty(logits.shape[1:])
     for held in range(FOLDS):
@@ -113,10 +113,10 @@ def _pooled(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _best_handicaps(probabilities: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """(classes,) handicaps of the best expected macro-F1, one class after the other on a grid until none changes.
+    """(classes,) handicaps of the best expected macro-F1, optimised one class after the other on a grid until none changes.
 
-    A class's expected F1 takes probabilities for labels (Ye et al., "Optimizing F-measures: a tale of two approaches", 2012): with a few
-    dozen reviews of a rare class, counting labels would follow their luck. The most frequent class has none.
+    The expected F1 of a class uses probabilities instead of labels (Ye et al., "Optimizing F-measures: a tale of two approaches", 2012):
+    with a few dozen reviews of a rare class, counted labels would be too noisy. The most frequent class has handicap 0.
     """
     own = np.log(np.maximum(probabilities, MIN_PROBABILITY))
     frequent = int(probabilities.sum(axis=0).argmax())
@@ -133,7 +133,7 @@ def _best_handicaps(probabilities: np.ndarray, shown: np.ndarray) -> np.ndarray:
 
 
 def expected_macro_f1(probabilities: np.ndarray, decided: np.ndarray, shown: np.ndarray) -> float:
-    """Macro-F1 over the classes `shown` that (n,) decisions may expect where labels are as (n, classes) probabilities say."""
+    """Expected macro-F1 of (n,) decisions over the classes `shown`, if labels follow the (n, classes) probabilities."""
     rows, classes = np.arange(len(decided)), len(shown)
     hits = np.bincount(decided, weights=probabilities[rows, decided], minlength=classes)
     support = np.bincount(decided, minlength=classes) + probabilities.sum(axis=0)
@@ -161,10 +161,10 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
 
 
 def calibration_error_by_chance(probabilities: np.ndarray, seed: int) -> float:
-    """Expected calibration error that (n, classes) probabilities would have on average if labels were drawn from just them.
+    """Mean expected calibration error of (n, classes) probabilities if labels were drawn from exactly these.
 
-    Never 0 of finitely many reviews: what is measured can only be told from calibrated where it lies well above (Vaicenavicius et al.,
-    "Evaluating model calibration in classification", 2019).
+    It is never 0 for finitely many reviews. Only a measured error well above it shows that probabilities are not calibrated (Vaicenavicius
+    et al., "Evaluating model calibration in classification", 2019).
     """
     rng, bounds = np.random.default_rng(seed), probabilities.cumsum(axis=1)[:, :-1]
     drawn = [(rng.random((len(bounds), 1)) > bounds).sum(axis=1) for _ in range(CHANCES)]
@@ -172,7 +172,7 @@ def calibration_error_by_chance(probabilities: np.ndarray, seed: int) -> float:
 
 
 def figures(probabilities: np.ndarray, decided: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """What is told of (n, classes) probabilities over LABELS and (n,) decisions; f1_<class> for classes that occur or are decided for."""
+    """The metrics of (n, classes) probabilities over LABELS and (n,) decisions; f1_<class> for classes that occur or are decided for."""
     by_class = class_f1(decided, labels, len(LABELS))
     overall = {
         "macro_f1": macro_f1(decided, labels, len(LABELS)),

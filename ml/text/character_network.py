@@ -1,12 +1,12 @@
-"""A small network over characters, learned from nothing but the shop's own reviews, for texts that the pretrained encoder cannot read.
+"""A small network over characters, trained on the shop's own reviews alone, for scripts that the pretrained encoder does not support.
 
 A character is the sum of learned vectors: its own and those of the pair and the three characters that begin with it, hashed and without a
-dictionary (Bojanowski et al., "Enriching word vectors with subword information", 2017). Convolutions of several widths read them (Kim,
-"Convolutional neural networks for sentence classification", 2014); their largest, mean and attended values and the sum of the vectors
-(Joulin et al., "Bag of tricks for efficient text classification", 2017) go to one layer over LABELS. Networks that differ by
-their seed are asked together.
+dictionary (Bojanowski et al., "Enriching word vectors with subword information", 2017). Convolutions of several widths follow (Kim,
+"Convolutional neural networks for sentence classification", 2014). Their maximum, mean and attended values and the sum of the vectors
+(Joulin et al., "Bag of tricks for efficient text classification", 2017) go to one layer over LABELS. Several networks that differ in
+their seed form an ensemble.
 
-Asked one text at a time, so that a text's logits depend on nothing but the text and the weights.
+Texts are scored one at a time, so that a text's logits depend on nothing but the text and the weights.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from ml.text.threads import training_threads
 
 log = logging.getLogger(__name__)
 
-MAX_CHARS = 200  # of a text: the first half of them and the last; longer ones are rare, and their ends judge
-MIN_OCCURRENCES = (2, 4, 6)  # of single characters, pairs and threes: in fewer places of the training texts they have no vector
+MAX_CHARS = 200  # of a text: half from its start and half from its end; longer texts are rare, and opinions stand at either end
+MIN_OCCURRENCES = (2, 4, 6)  # of single characters, pairs and triples in the training texts; rarer ones have no vector
 BUCKETS_LOG = 24
 MEMBERS = 2
-EPOCHS = 2  # of Chinese reviews: one and two were alike on validation, and more take the time of other members
-MAX_EPOCHS, MIN_STEPS = 10, 400  # in a small shop two epochs are too few steps
+EPOCHS = 2  # on Chinese reviews one and two did equally well on validation; more would take time from other members
+MAX_EPOCHS, MIN_STEPS = 10, 400  # in a small shop two epochs have too few steps
 BATCH_TEXTS = 64
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.05
@@ -47,7 +47,7 @@ SIZE = 96  # of a character's vector, and of what a convolution of one width fin
 WIDTHS = (2, 3, 4)
 DROPPED_PIECES, DROPPED_INPUTS, DROPPED_OUTPUTS = 0.1, 0.3, 0.5
 NEVER = -1e4
-TEXTS_A_TURN = 64  # when asked
+TEXTS_A_TURN = 64  # when scoring
 TEXTS_AT_ONCE = 4096  # when cut into pieces
 FILE = "characters.safetensors"
 
@@ -60,8 +60,8 @@ class CharacterNetwork:
     """Texts to logits over LABELS.
 
     Attributes:
-        buckets: (m,) int32, of the pieces that have a vector, ascending.
-        members: networks alike but for their seeds, in evaluation mode outside of `fit`.
+        buckets: (m,) int32, those of the pieces that have a vector, ascending.
+        members: networks that differ only in their seeds, in evaluation mode outside of `fit`.
     """
 
     def __init__(self, buckets: np.ndarray, members: Sequence[_Network]) -> None:
@@ -70,11 +70,11 @@ class CharacterNetwork:
 
     @classmethod
     def fit(cls, texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *, chars: int, seed: int) -> CharacterNetwork:
-        """Learn from n texts, their (n,) labels, indices into LABELS, and what each text counts, (n,).
+        """Learn from n texts, their (n,) labels, indices into LABELS, and the (n,) weights of the texts.
 
         Args:
-            chars: characters that all members may be shown in all epochs; of more, classes get their shares (see `plan_epochs`).
-            seed: decides start, order and dropout; the same seed and texts give the same weights.
+            chars: characters that all members together may be shown in all epochs; of more, classes get shares (see `plan_epochs`).
+            seed: of start, order and dropout; the same seed and texts give the same weights.
         """
         pieces, bounds = read_pieces(texts)
         buckets = _frequent(pieces)
@@ -122,7 +122,7 @@ class CharacterNetwork:
         save_file(self._tensors(), folder / FILE)
 
     def weights(self) -> bytes:
-        """All of it as one safetensors document."""
+        """The whole model as one safetensors document."""
         return to_bytes(self._tensors())
 
     def _tensors(self) -> dict[str, torch.Tensor]:
@@ -178,11 +178,11 @@ def _windows(inputs: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def read_pieces(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Buckets of the pieces of 1, 2 and 3 characters that begin at each character of n texts, upper and lower case alike.
+    """Buckets of the pieces of 1, 2 and 3 characters that begin at each character of n texts, without regard to case.
 
     Returns:
-        (characters, 3) int32 of all texts in a row, and (n + 1,) bounds between them. A text has a character more than it is long: the
-        edge before it, which makes an empty text one character long.
+        (characters, 3) int32 of all texts in a row, and (n + 1,) bounds between them. A text has one character more than its length: an
+        edge before it, so that an empty text has one character.
     """
     parts = [_read_part(texts[first : first + TEXTS_AT_ONCE]) for first in range(0, len(texts), TEXTS_AT_ONCE)]
     lengths = np.concatenate([np.zeros(1, np.int64), *(lengths for _, lengths in parts)])
@@ -232,7 +232,7 @@ def _padded(places: np.ndarray, bounds: np.ndarray, rows: np.ndarray) -> tuple[t
 def _train(
     network: _Network, places: np.ndarray, bounds: np.ndarray, labels: np.ndarray, weights: np.ndarray, batches: Sequence[np.ndarray]
 ) -> None:
-    """Train with Adam, for the vectors only where a batch has them, and with weight decay for all else; a linear warm-up and decay."""
+    """Train with Adam, sparse for the vectors and with weight decay for all else; a linear warm-up and decay."""
     from transformers import get_linear_schedule_with_warmup
 
     others = [weight for weight in network.parameters() if weight is not network.vectors.weight]

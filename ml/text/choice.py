@@ -1,6 +1,6 @@
-"""Which classifier decides: the linear one, a costlier second one, or both; and where the linear one is sure enough to be asked alone.
+"""Which classifier decides: the linear one, a costlier second one, or both; and where the linear one is sure enough to decide alone.
 
-The second one is the encoder, and the network for texts that the encoder cannot read.
+The second one is the encoder, or the network for texts in scripts that the encoder does not support.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ml.text.sentiment_config import CANDIDATES, Candidate, SentimentConfig
 
 log = logging.getLogger(__name__)
 
-# which of (linear, second) a candidate asks, the cheapest candidate first
+# which of (linear, second) a candidate uses, the cheapest candidate first
 ASKED = {"linear": (True, False), "encoder": (False, True), "network": (False, True), "blend": (True, True)}
 BOUNDS = np.concatenate([np.arange(0.70, 0.95, 0.05), np.arange(0.95, 1.0, 0.005)]).round(3)
 NEVER_SURE = 2.0
-MIN_REVIEWS_TO_CHOOSE = 200  # validation reviews of one reading without which it is chosen for with the others
-MIN_REVIEWS_TO_BE_SURE = 300  # validation reviews without which the second one is always asked
+MIN_REVIEWS_TO_CHOOSE = 200  # validation reviews of a reading below which others are used too
+MIN_REVIEWS_TO_BE_SURE = 300  # validation reviews below which the second classifier is always used
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class ClassifierChoice:
     """How reviews are decided from the logits of (linear, second).
 
     Attributes:
-        candidate: who was chosen.
-        calibration: how the logits are read together.
-        alone: how the linear classifier's are read where it is asked alone.
-        bound: its probability from which it is; NEVER_SURE where the second one is always asked.
+        candidate: the one that was chosen.
+        calibration: of the logits of both.
+        alone: of the linear classifier's logits where it decides alone.
+        bound: the linear classifier's probability from which it decides alone; NEVER_SURE where the second is always used.
     """
 
     candidate: Candidate
@@ -79,14 +79,14 @@ def choose_by_reading(
     shown: np.ndarray,
     config: SentimentConfig,
 ) -> dict[Reading, ClassifierChoice]:
-    """Who decides, for each Reading: by its own validation reviews where it has enough of them, else by those of others too.
+    """The choice for each Reading, by its own validation reviews where it has enough of them, else by those of other readings too.
 
     Args:
         logits: (2, n, classes) as in `choose`.
         labels: (n,)
         readings: (n,) Reading of each review.
         has_second: whether there is a second classifier for texts of a Reading.
-        shown: (classes,) whether training showed a class.
+        shown: (classes,) whether a class has training reviews.
     """
     can_read = np.flatnonzero(readings != Reading.UNSUPPORTED)
     choices = {}
@@ -111,14 +111,14 @@ def choose_by_reading(
 def choose(
     logits: np.ndarray, labels: np.ndarray, shown: np.ndarray, candidates: tuple[Candidate, ...], loss: float
 ) -> tuple[ClassifierChoice, dict[Candidate, float]]:
-    """Choose by the log loss on validation reviews, each read by a calibration fitted to the others; ties go to the cheaper candidate.
+    """Choose by the log loss on validation reviews, each with a calibration fitted to others. Ties go to the cheaper candidate.
 
     Args:
-        logits: (2, n, classes) of (linear, second) on reviews neither was trained on.
+        logits: (2, n, classes) of (linear, second) on reviews that neither was trained on.
         labels: (n,)
-        shown: (classes,) whether training showed a class.
-        candidates: who may be chosen.
-        loss: macro-F1 that may be lost by asking the linear classifier alone where it is sure.
+        shown: (classes,) whether a class has training reviews.
+        candidates: which may be chosen.
+        loss: macro-F1 that may be lost where the linear classifier is sure and decides alone.
 
     Returns:
         The choice, and every candidate's log loss. Without reviews the costliest candidate is taken.
@@ -136,9 +136,9 @@ def choose(
 
 
 def _lowest_bound(logits: np.ndarray, shown: np.ndarray, calibration: Calibration, alone: Calibration, loss: float) -> float:
-    """The least bound of which, and of all above it, the linear classifier's own decisions are expected to cost at most `loss` of macro-F1.
+    """The lowest bound such that, at it and at all bounds above, the linear classifier's decisions cost at most `loss` of macro-F1.
 
-    Expected by the probabilities of the blend, which are calibrated: with few reviews of a rare class the labels' luck would decide.
+    The macro-F1 is what the calibrated probabilities of the blend let expect; counted labels of a rare class would be too noisy.
     """
     if logits.shape[1] < MIN_REVIEWS_TO_BE_SURE:
         return NEVER_SURE

@@ -1,4 +1,4 @@
-"""Which texts an encoder can read, seen by its own vocabulary: the scripts it has pieces of, and how finely it must cut a text."""
+"""Which texts an encoder can read, judged by its vocabulary: the scripts it covers, and into how many pieces it cuts a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-PIECES_OF_A_KNOWN_SCRIPT = 1000  # single letters, which every vocabulary has of every script, are fewer
+PIECES_OF_A_KNOWN_SCRIPT = 1000  # every vocabulary has single letters of every script, but fewer than this
 LETTERS_TO_BE_KNOWN = 0.5
 FOREIGN_PIECES_A_LETTER = 0.38  # English in an English vocabulary takes 0.30 (95 % under 0.37), Portuguese 0.47
 BYTE_LEVEL_BLANK = "Ġ"
@@ -35,10 +35,10 @@ class Reading(IntEnum):
 
 
 class Reader:
-    """Tells how well the encoder of a tokenizer reads texts.
+    """Finds how well the encoder of a tokenizer reads texts.
 
     Attributes:
-        scripts: names of the scripts it knows, as Unicode names characters ('LATIN', 'CJK').
+        scripts: the supported scripts, by the first word of their characters' Unicode names ('LATIN', 'CJK').
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -49,12 +49,12 @@ class Reader:
         self.scripts = frozenset(script for script, count in counts.items() if script and count >= PIECES_OF_A_KNOWN_SCRIPT)
 
     def is_known(self, texts: Sequence[str]) -> np.ndarray:
-        """(n,) whether at least half of a text's letters are of a known script; without letters it is not."""
+        """(n,) whether at least half of a text's letters are of a supported script; False without letters."""
         letters, known = self._letters(texts)
         return (letters > 0) & (known >= LETTERS_TO_BE_KNOWN * letters)
 
     def readings(self, texts: Sequence[str], pieces: np.ndarray) -> np.ndarray:
-        """(n,) Reading of n texts, as integers, by the number of pieces that each was cut into, (n,)."""
+        """(n,) Reading of n texts, as integers, from the (n,) numbers of pieces that they were cut into."""
         letters, known = self._letters(texts)
         is_known = (letters > 0) & (known >= LETTERS_TO_BE_KNOWN * letters)
         return np.where(
@@ -62,7 +62,7 @@ class Reader:
         )
 
     def _letters(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) letters of each text, and (n,) those of known scripts."""
+        """(n,) letters of each text, and (n,) those of supported scripts."""
         if not texts:
             return np.zeros(0), np.zeros(0)
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "replace"), np.uint32)
@@ -75,5 +75,5 @@ class Reader:
 
 
 def _script(character: str) -> str:
-    """The script of a letter, '' for what is no letter."""
+    """The script of a letter; '' for other characters."""
     return unicodedata.name(character, "").split(" ")[0].split("-")[0] if character.isalpha() else ""

@@ -1,7 +1,7 @@
-"""Logistic regression over TF-IDF weights of word and character n-grams: quick, strong in every language, and blind to none.
+"""Logistic regression over TF-IDF weights of word and character n-grams: fast, and good in every language.
 
-N-grams weigh in by how much their shares in a class and outside of it differ (Wang and Manning, "Baselines and bigrams: simple, good
-sentiment and topic classification", 2012). One class against the others each, by dual coordinate descent (Yu, Huang and Lin, "Dual
+N-grams are weighted by how much their shares inside and outside of a class differ (Wang and Manning, "Baselines and bigrams: simple, good
+sentiment and topic classification", 2012). Each class is fitted against the others by dual coordinate descent (Yu, Huang and Lin, "Dual
 coordinate descent methods for logistic regression and maximum entropy models", 2011), which takes seconds where there are more n-grams
 than reviews.
 """
@@ -25,24 +25,24 @@ from ml.text.reviews import LABELS, Reviews
 
 log = logging.getLogger(__name__)
 
-STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # inverse strengths of the pull to zero, tried until validation gets worse
+STRENGTHS = (1.0, 4.0, 16.0, 64.0)  # inverse strengths of regularisation, tried until validation gets worse
 USUAL_STRENGTH = 4.0
 TOLERANCE = 0.05
 SMOOTHING = 0.1
-MIN_TEXTS = 2  # with an n-gram, of the training texts
+MIN_TEXTS = 2  # training texts that must have an n-gram
 UNSEEN_LOGIT = -1e4
 FILE = "linear.safetensors"
 
 
 class LinearClassifier:
-    """Logistic regressions over sublinear TF-IDF weights of hashed n-grams, texts scaled to length 1.
+    """Logistic regressions over sublinear TF-IDF weights of hashed n-grams; texts are scaled to length 1.
 
     Attributes:
         columns: (m,) int32, the buckets of n-grams that at least two training texts have, ascending.
         idf: (m,) float32, log((1 + texts) / (1 + texts with the n-gram)) + 1.
         coefficients: (classes, m) float32, in the order of LABELS.
-        intercepts: (classes,) float32; -1e4 for a class that training did not show.
-        strength: inverse strength of the pull to zero that it was fitted with.
+        intercepts: (classes,) float32; -1e4 for a class without training texts.
+        strength: inverse strength of regularisation that it was fitted with.
     """
 
     columns: np.ndarray
@@ -53,7 +53,7 @@ class LinearClassifier:
 
     @classmethod
     def fit(cls, texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, strength: float) -> LinearClassifier:
-        """Fit on n texts, their (n,) labels, indices into LABELS, of at least two classes, and what each text counts, (n,)."""
+        """Fit on n texts, their (n,) labels (indices into LABELS, of at least two classes) and the (n,) weights of the texts."""
         return cls._fit(count_ngrams(texts), labels, weights, strength)
 
     @classmethod
@@ -72,17 +72,17 @@ class LinearClassifier:
             one = LogisticRegression(C=strength, solver="liblinear", dual=True, tol=TOLERANCE, random_state=0)
             one.fit(weights @ sparse.diags_array(speaks), labels == label, sample_weight=text_weights)
             model.coefficients[label], model.intercepts[label] = one.coef_[0] * speaks, one.intercept_[0]
-        if len(shown) == 2:  # what speaks for the one speaks against the other
+        if len(shown) == 2:  # what is evidence for the one is evidence against the other
             model.intercepts[shown[0]] = 0.0
         return model
 
     @property
     def shown(self) -> np.ndarray:
-        """(classes,) whether training showed a class."""
+        """(classes,) whether a class had training texts."""
         return np.asarray(self.intercepts > UNSEEN_LOGIT)
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, classes) float64 logits over LABELS, before calibration; about -1e4 for a class that training did not show."""
+        """(n, classes) float64 logits over LABELS, before calibration; about -1e4 for a class without training texts."""
         return np.concatenate([np.zeros((0, len(LABELS))), *(self._logits_of(part) for part in count_in_parts(texts))])
 
     def _logits_of(self, counts: sparse.csr_matrix) -> np.ndarray:
@@ -108,7 +108,7 @@ class LinearClassifier:
         (folder / "linear.json").write_text(json.dumps({"strength": self.strength}))
 
     def weights(self) -> bytes:
-        """All of it as one safetensors document."""
+        """The whole model as one safetensors document."""
         return to_bytes(self._tensors())
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -125,13 +125,13 @@ class LinearClassifier:
 
 
 def _log_count_ratio(weights: sparse.csr_matrix, is_class: np.ndarray, text_weights: np.ndarray) -> np.ndarray:
-    """(m,) float32 log of an n-gram's share among the texts of a class over its share among the others; texts count as they weigh."""
+    """(m,) float32 log of an n-gram's share among the texts of a class over its share among the others, with weighted texts."""
     inside, outside = (weights.T @ np.where(rows, text_weights, 0.0) + SMOOTHING for rows in (is_class, ~is_class))
     return (np.log(inside / inside.sum()) - np.log(outside / outside.sum())).astype(np.float32)
 
 
 def fit_best(train: Reviews, validation: Reviews) -> LinearClassifier:
-    """The linear model of the training reviews whose strength has the least calibrated log loss on the validation reviews."""
+    """The linear model of the training reviews with the strength of the lowest calibrated log loss on the validation reviews."""
     counts = count_ngrams(train.texts)
     if not len(validation):
         return LinearClassifier._fit(counts, train.labels, train.weights, USUAL_STRENGTH)
@@ -143,6 +143,6 @@ def fit_best(train: Reviews, validation: Reviews) -> LinearClassifier:
         if losses[-1] > min(losses):
             break
         best = model
-    told = ", ".join(f"{loss:.4f} at {strength:g}" for strength, loss in zip(STRENGTHS, losses[1:], strict=False))
-    log.info("linear model of %d reviews, %d n-grams: log loss on validation %s", len(train), len(best.columns), told)
+    tried_losses = ", ".join(f"{loss:.4f} at {strength:g}" for strength, loss in zip(STRENGTHS, losses[1:], strict=False))
+    log.info("linear model of %d reviews, %d n-grams: log loss on validation %s", len(train), len(best.columns), tried_losses)
     return best

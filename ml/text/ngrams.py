@@ -1,6 +1,6 @@
 """Texts as weighted n-grams of words and characters: hashed, sparse, and counted by array operations alone.
 
-Every stretch of a text has the polynomial hash of its code points (Karp and Rabin, "Efficient randomized pattern-matching algorithms",
+Every substring has the polynomial hash of its code points (Karp and Rabin, "Efficient randomized pattern-matching algorithms",
 1987), read off one running sum over all texts; n-grams are folded into a fixed number of buckets (Weinberger et al., "Feature hashing for
 large scale multitask learning", 2009). No vocabulary is kept, and a text's features depend on nothing but itself.
 """
@@ -19,9 +19,9 @@ CHARS_AT_ONCE = 1_000_000
 WORDS_IN_A_ROW = (1, 2)
 CHARS_WITHIN_WORDS = (3, 4, 5)  # where words are written apart
 CHARS_ANYWHERE = (1, 2, 3)  # Chinese, Japanese, Thai
-APART = (2, 3)  # characters from one to the other in a pair with a gap, there
+APART = (2, 3)  # distance of the characters in a pair with a gap, in the same scripts
 UNSPACED_SHARE = 0.2
-OPENING_CHARS = 80  # at most
+OPENING_CHARS = 80  # most characters of an opening
 _OPENING = 100  # added to the salt of an n-gram that is counted as one of an opening
 
 _END, _BLANK = 10, 32
@@ -34,18 +34,17 @@ _MIX = np.uint64(0xFF51AFD7ED558CCD)
 
 
 def count_ngrams(texts: Sequence[str]) -> sparse.csr_matrix:
-    """(n, BUCKETS) float32 counts of the n-grams of n texts, upper and lower case alike.
+    """(n, BUCKETS) float32 counts of the n-grams of n texts, without regard to case.
 
-    Words and pairs of words, with the pieces of 3 to 5 characters that lie within a word and its blanks; those of the opening, a text's
-    title or its first sentence, once more as n-grams of their own, for it sums up what follows. In texts whose letters belong to scripts
-    without blanks all pieces of 1 to 3 characters instead, and pairs of characters with one or two others between them, wherever they
-    stand.
+    The n-grams are words, pairs of words, and pieces of 3 to 5 characters within a word and its blanks. Those of the opening, a text's
+    title or first sentence, are counted once more as n-grams of their own, because it sums up what follows. In scripts without blanks
+    between words they are all pieces of 1 to 3 characters and all pairs of characters with one or two others in between.
     """
     return sparse.vstack([sparse.csr_matrix((0, BUCKETS), dtype=np.float32), *count_in_parts(texts)], format="csr")
 
 
 def count_in_parts(texts: Sequence[str]) -> Iterator[sparse.csr_matrix]:
-    """The same, part after part of the texts, each of about a million characters."""
+    """The same for consecutive parts of the texts, each of about a million characters."""
     ends = np.cumsum([len(text) + 1 for text in texts])
     part = ends // CHARS_AT_ONCE
     edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(texts)]
@@ -70,21 +69,21 @@ def _count(texts: Sequence[str]) -> sparse.csr_matrix:
     back = _powers(len(codes), _BASE_INVERSE)
 
     def hashes(first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """(m,) uint64 hashes of the stretches [first, last)."""
+        """(m,) uint64 hashes of the substrings [first, last)."""
         return (sums[last] - sums[first]) * back[first]
 
     opening_ends = np.where(unspaced, 0, _opening_ends(codes, is_end, is_word, document))
     rows, keys = [], []
 
     def add(stops: np.ndarray, found: np.ndarray, salt: int) -> None:
-        """Count the n-grams that end before positions `stops` and have hashes `found`, and those of an opening once more as such."""
+        """Count the n-grams that end before positions `stops` and have hashes `found`; those of an opening are counted once more."""
         documents = document[stops - 1]
         opens = stops <= opening_ends[documents]
         for of_texts, hashed, own in ((documents, found, salt), (documents[opens], found[opens], salt + _OPENING)):
             rows.append(of_texts)
             keys.append((hashed + np.uint64(own)) * _MIX >> np.uint64(64 - 21))
 
-    edge = np.flatnonzero(np.diff(is_word.astype(np.int8)))  # a text begins and ends with a blank
+    edge = np.flatnonzero(np.diff(is_word.astype(np.int8)))  # every text begins and ends with a blank
     begins, stops = edge[::2] + 1, edge[1::2] + 1
     spaced_words = ~unspaced[document[begins]]
     begins, stops = begins[spaced_words], stops[spaced_words]
@@ -122,7 +121,7 @@ def _count(texts: Sequence[str]) -> sparse.csr_matrix:
 
 
 def _opening_ends(codes: np.ndarray, is_end: np.ndarray, is_word: np.ndarray, document: np.ndarray) -> np.ndarray:
-    """(texts,) positions at which the first sentence of each text ends that has a word in it, or its first 80 characters."""
+    """(texts,) positions at which each text's first sentence with a word ends, at most 80 characters after its start."""
     begin = np.concatenate([[0], np.flatnonzero(is_end)[:-1] + 1])
     words_before = np.cumsum(is_word) - is_word
     is_stop = np.isin(codes, _STOPS) & ~np.append(is_word[1:], False) & (words_before > words_before[begin[document]])

@@ -1,7 +1,7 @@
-"""A shop's reviews, read from the feature snapshot: cleaned, cut, and sampled where there are more than one night trains on.
+"""A shop's reviews, read from the feature snapshot: cleaned, cut, and sampled where there are more than a night trains on.
 
-Reviews are hostile input. They are cut to a length before anything parses them, and control characters, marks that turn the
-direction of writing and zero-width characters become blanks; a text of which nothing remains counts as no text.
+Reviews are hostile input. They are cut to a length before anything parses them. Control characters, marks that change the direction of
+writing and zero-width characters become blanks. A text of which nothing remains counts as no text.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Reviews:
     """Reviews in a fixed order.
 
     Attributes:
-        keys: table of review_id, text_hash (n rows): which text of which review this is.
+        keys: table of review_id and text_hash (n rows), which identify the review and its text.
         texts: (n,) cleaned texts.
         labels: (n,) int64 indices into LABELS.
-        stars: (n,) int64 indices into STARS, of the class in `labels`; -1 where they are not known or belong to another class.
-        weights: (n,) float64 what a review counts in training: 1, and less where something is held against it.
+        stars: (n,) int64 indices into STARS, of the class in `labels`; -1 where unknown or of another class.
+        weights: (n,) float64 weight of a review in training: 1, or less for suspect reviews.
     """
 
     keys: pa.Table
@@ -52,7 +52,7 @@ class Reviews:
         return np.bincount(self.labels, minlength=len(LABELS))
 
     def targets(self, of_stars: bool) -> np.ndarray:
-        """(n,) what a classifier learns: stars where it tells them apart (the clearest ones of the class where unknown), else labels."""
+        """(n,) targets of a classifier: stars if it predicts them (the class's clearest ones where unknown), else labels."""
         return np.where(self.stars >= 0, self.stars, STARS_OF_CLASS[self.labels]) if of_stars else self.labels
 
     def rows(self, which: np.ndarray) -> Reviews:
@@ -67,7 +67,7 @@ class Reviews:
 
 
 def class_log_probabilities(outputs: np.ndarray) -> np.ndarray:
-    """(n, classes) log-probabilities over LABELS from (n, stars or classes) logits; a class is as probable as its stars together."""
+    """(n, classes) log-probabilities over LABELS from (n, stars or classes) logits. A class has the probability of its stars together."""
     own = log_softmax(outputs, axis=1)
     if outputs.shape[1] == len(LABELS):
         return own
@@ -75,7 +75,7 @@ def class_log_probabilities(outputs: np.ndarray) -> np.ndarray:
 
 
 def clean_sql(column: str) -> str:
-    """SQL that cuts a text column to $max_chars characters, drops what cannot be seen and folds blanks; NULL if nothing remains."""
+    """SQL that cuts a text column to $max_chars characters, removes invisible ones and merges blanks; NULL if nothing remains."""
     return f"nullif(trim(regexp_replace(regexp_replace(left({column}, $max_chars), '{_INVISIBLE}', ' ', 'g'), '\\s+', ' ', 'g')), '')"
 
 
@@ -101,7 +101,7 @@ def count_labelled(features: Path, splits: Sequence[str], max_chars: int, thread
 
 
 def first_labelled(features: Path, split: str) -> datetime | None:
-    """When the labelled reviews of a split begin, UTC; None where there are none."""
+    """The moment of a split's first labelled review, UTC; None where there is none."""
     with open_reader(features, threads=1) as connection:
         query = "select min(reviewed_at) from reviews where label is not null and split = ?"
         row = connection.execute(query, [split]).fetchone()
@@ -109,7 +109,7 @@ def first_labelled(features: Path, split: str) -> datetime | None:
 
 
 def count_seen(features: Path, splits: Sequence[str], seen: pa.Table) -> int:
-    """Reviews of some splits that are among the keys (review_id, text_hash) of those a model was trained on, with this text or another."""
+    """How many reviews of some splits are among the keys (review_id, text_hash) of those a model was trained on, with any text."""
     with open_reader(features, threads=1) as connection:
         connection.register("seen", seen)
         query = "select count(*) from reviews semi join seen using (review_id) where list_contains(?, split)"
@@ -131,9 +131,9 @@ def read_labelled(
     """Labelled reviews with text of some splits, ordered by review_id.
 
     Args:
-        limit: most reviews to read. Where there are more, classes share it in proportion to the square roots of their sizes (rare
-            classes are kept rather whole), and of each class half are its latest reviews and half are drawn from the rest by a hash.
-        seen: keys (review_id, text_hash) of reviews a model was trained on; these are left out, or with `only_seen` alone read.
+        limit: most reviews to read. Where there are more, classes share it in proportion to the square roots of their sizes, which
+            favours rare classes. Half of a class are its latest reviews, half are drawn from the rest by a hash.
+        seen: keys (review_id, text_hash) of reviews that a model was trained on. They are left out; with `only_seen` the others are.
         seed: seed of the draw.
     """
     with open_reader(features, threads) as connection:
@@ -193,9 +193,9 @@ def most_reviews(features: Path, splits: Sequence[str], chars: int, max_chars: i
 
 
 def share_out(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
-    """How many reviews each class gets of `limit`: all where they fit, else in proportion to the square roots of the counts.
+    """How many reviews each class gets of `limit`: all if they fit, else in proportion to the square roots of the counts.
 
-    What a class cannot use goes to the others; classes are served from the rarest up.
+    What a class cannot use goes to the others, from the rarest class up.
     """
     if limit is None or sum(counts.values()) <= limit:
         return dict(counts)

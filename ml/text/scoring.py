@@ -1,5 +1,8 @@
-"""Scoring a night's reviews and tickets: those that are new or whose text changed, and of what an earlier model scored as many as a night
-scores anew, whole products in turn; the rest is taken over, so that a night costs what is new and not what there is."""
+"""Scoring a night's reviews and tickets.
+
+Texts that are new or changed are scored. Of those that an earlier model scored, a night scores a limited number again, whole products in
+turn. The other scores are reused, so that the cost of a night grows with what is new and not with all there is.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Written:
-    """A kind of texts: the feature file, its key, and the file of predictions."""
+    """A kind of text: its feature file, its key, and its file of predictions."""
 
     features: str
     key: str
@@ -39,7 +42,7 @@ class Written:
             "p_positive": pa.float64(),
             "model_version": pa.string(),
             "text_hash": pa.string(),
-            "nights_since": pa.int32(),  # that another model than tonight's scored it
+            "nights_since": pa.int32(),  # since it was scored, if by another model than tonight's; else 0
         }
         return pa.schema(fields)
 
@@ -50,7 +53,7 @@ DECIMALS = 6
 
 
 class SentimentScorer(Protocol):
-    """What scoring needs of a model."""
+    """What scoring needs from a model."""
 
     config: SentimentConfig
 
@@ -64,11 +67,11 @@ def write_scores(model: SentimentScorer, features: Path, out: Path, previous: Pa
     """Write out/review_sentiment.parquet, and out/ticket_sentiment.parquet where the shop has tickets, each sorted by its key.
 
     Args:
-        previous: an earlier night's predictions. A row of the same key and text is taken from there, unless another model scored it and
-            its product is among those of `config.rescored_reviews` reviews whose scores are the oldest.
+        previous: an earlier night's predictions. A row of the same key and text is reused, unless another model scored it and its
+            product is among those with the oldest scores, which have `config.rescored_reviews` reviews together.
 
     Returns:
-        The rows of each file, and under 'scored' how many of all were scored now.
+        The number of rows of each file, and under 'scored' how many of all rows were scored now.
     """
     out.mkdir(parents=True, exist_ok=True)
     version, rows, new = model.version, {}, 0
@@ -77,14 +80,14 @@ def write_scores(model: SentimentScorer, features: Path, out: Path, previous: Pa
             continue
         table, scored = _scores(model, version, written, features, previous)
         pq.write_table(table, out / f"{written.predictions}.parquet")
-        log.info("%d %s with text: %d scored by model %s, the others taken over", table.num_rows, written.features, scored, version)
+        log.info("%d %s with text: %d scored by model %s, the others reused", table.num_rows, written.features, scored, version)
         rows[written.predictions] = table.num_rows
         new += scored
     return rows | {"scored": new}
 
 
 def _scores(model: SentimentScorer, version: str, written: Written, features: Path, previous: Path | None) -> tuple[pa.Table, int]:
-    """The scores of all texts of a kind, and how many of them were not taken over."""
+    """The scores of all texts of a kind, and how many of them were not reused."""
     key, schema = written.key, written.schema
     with open_reader(features, model.config.threads) as connection:
         connection.read_parquet(str(features / f"{written.features}.parquet")).create_view("texts")
@@ -113,7 +116,7 @@ def _scores(model: SentimentScorer, version: str, written: Written, features: Pa
             """,
             {"version": version, "rescored": model.config.rescored_reviews},
         )
-        # a table of its own: a query would clean the texts that are taken over too
+        # a table of its own, because a single query would also clean the texts whose scores are reused
         connection.execute(
             f"create temp table waiting as select {key}, product_id, text, text_hash from texts anti join kept using ({key})"
         )

@@ -1,10 +1,10 @@
 """Sentiment of reviews: negative, neutral or positive, learned from the shop's own stars.
 
-A linear model on n-grams is fitted to all rated reviews and the pretrained encoder is fine-tuned on the most useful ones that a night
-can afford; where many texts are of a script that it does not know, a small network over characters is fitted to those. The validation
-days decide, for each way in which the encoder reads a text (not at all, as a foreign language, fluently), whether the linear model, the
-encoder (the network for texts it cannot read) or their calibrated blend is asked, and where the linear model is sure enough to be asked
-alone. Later nights go on from the champion with the reviews it has not seen and a rehearsal of those it has.
+A linear model on n-grams is fitted to all rated reviews, and the pretrained encoder is fine-tuned on the most useful ones that a night
+can afford. Where many texts are in scripts that the encoder does not support, a small network over characters is fitted to those. The
+validation days decide, for each `Reading` of a text, whether the linear model, the second model (the encoder, or the network for
+unsupported scripts) or their calibrated blend decides, and where the linear model is sure enough to decide alone. Later nights continue
+from the champion with the reviews it has not seen and a replay of some it has.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ml.text.unsupported_scripts import fit_network
 log = logging.getLogger(__name__)
 
 SPLITS_BEFORE: dict[str, tuple[Split, ...]] = {"validation": ("train",), "test": BEFORE_TEST}
-FIRST_FIT_SHARE = 0.7  # of a night's minutes; the rest is for the fit that goes on from it over the full history
+FIRST_FIT_SHARE = 0.7  # of a night's minutes; the rest is for the fit that continues from it over the full history
 BASELINE_REVIEWS = 12_000
 SAMPLE = 1000
 
@@ -50,13 +50,13 @@ class SentimentModel(NightlyModel):
     """Three classes of sentiment over review texts.
 
     Attributes:
-        linear: the linear model, always there.
-        encoder: the fine-tuned encoder; None where no choice asks it.
-        network: what reads texts that the encoder cannot read; None where it does not pay.
-        reader: how well the encoder reads a text.
-        choices: who decides, for each Reading.
+        linear: the linear model; there always is one.
+        encoder: the fine-tuned encoder; None where no choice uses it.
+        network: the network for unsupported scripts; None where it does not pay.
+        reader: finds how well the encoder reads a text.
+        choices: which classifier decides, for each Reading.
         chosen: the candidate that decides most reviews of the validation days.
-        seen: keys (review_id, text_hash) of the reviews the encoder, or else the linear model, was trained on.
+        seen: keys (review_id, text_hash) of the reviews that the encoder, or without one the linear model, was trained on.
     """
 
     name: ClassVar[str] = "sentiment"
@@ -99,37 +99,37 @@ class SentimentModel(NightlyModel):
     def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
         """Learn from labelled reviews (see `NightlyModel.fit`); reads features/reviews.parquet.
 
-        For BEFORE_TEST the weights see the training rows and the validation rows choose; then the linear model and the network are fitted
-        to both. For EVERYTHING the encoder goes on from `warm_start` over the rows it has not seen, the others are fitted anew, and its
-        choices stay; without `warm_start`, BEFORE_TEST comes first. An earlier model that asks no encoder gives every night's encoder a
-        new try, and every night's network has one. An encoder that has seen reviews of the validation or
-        test days (which were moved, or history came late) is not gone on from.
+        For BEFORE_TEST all classifiers learn from the training rows, and choices are made on the validation rows; then the linear model and
+        the network are fitted to both. For EVERYTHING the encoder continues from `warm_start` over the rows it has not seen, the others
+        are fitted from scratch, and the choices of `warm_start` stay. Without `warm_start`, a fit for BEFORE_TEST comes first. After an
+        earlier model without an encoder every night tries a new encoder, and every night tries a new network. The fit does not continue
+        from an encoder that has seen reviews of the validation or test days, which happens when these days moved or history came late.
         """
         if warm_start is not None and any(
             getattr(warm_start.config, name) != getattr(self.config, name) for name in ("encoder", "max_tokens", "regime")
         ):
-            log.info("the earlier model reads texts differently (encoder, tokens or regime): starting anew")
+            log.info("the earlier model reads texts differently (encoder, tokens or regime): starting from scratch")
             warm_start = None
         if warm_start is not None and warm_start.encoder is not None and tuple(splits) == BEFORE_TEST:
             known = count_seen(features, ["validation", "test"], warm_start.seen)
             if known:
-                log.info("the earlier encoder has seen %d reviews of the validation and test days: starting anew", known)
+                log.info("the earlier encoder has seen %d reviews of the validation and test days: starting from scratch", known)
                 warm_start = None
         if tuple(splits) == EVERYTHING:
-            evaluated = warm_start
-            if evaluated is None:
-                evaluated = type(self)(self.config)
-                evaluated.fit(features, BEFORE_TEST, cache)
-            self._go_on(features, EVERYTHING, evaluated)
-            self._fit_linear(features, EVERYTHING, evaluated.linear.strength)
-            self.network = evaluated.network and (fit_network(features, EVERYTHING, self.config, self.reader) or evaluated.network)
-            self.choices, self.chosen = evaluated.choices, evaluated.chosen
+            before_test = warm_start
+            if before_test is None:
+                before_test = type(self)(self.config)
+                before_test.fit(features, BEFORE_TEST, cache)
+            self._continue(features, EVERYTHING, before_test)
+            self._fit_linear(features, EVERYTHING, before_test.linear.strength)
+            self.network = before_test.network and (fit_network(features, EVERYTHING, self.config, self.reader) or before_test.network)
+            self.choices, self.chosen = before_test.choices, before_test.chosen
             return
         validation = self._read(features, ["validation"])
-        if warm_start is None or warm_start.encoder is None:  # without an encoder there is nothing to go on from
+        if warm_start is None or warm_start.encoder is None:  # without an encoder there is nothing to continue from
             self._start(features, validation)
         else:
-            self._go_on(features, ["train"], warm_start)
+            self._continue(features, ["train"], warm_start)
             self._fit_linear(features, ["train"], warm_start.linear.strength)
         self.network = fit_network(features, ["train"], self.config, self.reader)
         self._choose(validation)
@@ -138,37 +138,36 @@ class SentimentModel(NightlyModel):
             self.network = fit_network(features, BEFORE_TEST, self.config, self.reader) or self.network
 
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:  # noqa: ARG002
-        """Judge on the labelled reviews of `split`, beside a balanced TF-IDF logistic regression fitted on all splits before it.
+        """Evaluate on the labelled reviews of `split`, beside a balanced TF-IDF logistic regression fitted on all splits before it.
 
         Metrics: macro_f1 (deciding), balanced_accuracy, accuracy, ece (expected calibration error, lower is better), f1_<class>. Macro-F1
         is not a mean over reviews, so the unit scores are those of balanced accuracy: a review counts n / (classes * reviews of its class)
-        if it was decided rightly and 0 if not, whose mean is balanced accuracy.
-        A split without labelled reviews gives no metrics.
+        if its decision is right and 0 if not. Their mean is balanced accuracy. A split without labelled reviews has no metrics.
         """
-        evaluated = self._read(features, [split])
-        if not len(evaluated):
+        reviews = self._read(features, [split])
+        if not len(reviews):
             return Evaluation(split, [], np.empty(0, dtype=object), np.empty(0))
         before = self._read(features, SPLITS_BEFORE[split], limit=BASELINE_REVIEWS)
-        baseline = tfidf_logits(before.texts, before.labels, evaluated.texts)
-        probabilities, decided = self.score(evaluated.texts)
+        baseline = tfidf_logits(before.texts, before.labels, reviews.texts)
+        probabilities, decided = self.score(reviews.texts)
         decided_by_baseline = baseline.argmax(axis=1)
-        own = figures(probabilities, decided, evaluated.labels)
-        other = figures(softmax(baseline, axis=1), decided_by_baseline, evaluated.labels)
-        weights = _inverse_class_shares(evaluated)
+        own = figures(probabilities, decided, reviews.labels)
+        other = figures(softmax(baseline, axis=1), decided_by_baseline, reviews.labels)
+        weights = _inverse_class_shares(reviews)
         return Evaluation(
             split=split,
             metrics=[Metric(name, value, "tfidf", other.get(name)) for name, value in own.items()],
-            unit_ids=evaluated.keys["review_id"].to_numpy(zero_copy_only=False),
-            unit_scores=weights * (decided == evaluated.labels),
-            baselines={"tfidf": weights * (decided_by_baseline == evaluated.labels)},
+            unit_ids=reviews.keys["review_id"].to_numpy(zero_copy_only=False),
+            unit_scores=weights * (decided == reviews.labels),
+            baselines={"tfidf": weights * (decided_by_baseline == reviews.labels)},
             unit_metric="balanced_accuracy",
         )
 
     def predict(self, features: Path, out: Path, cache: Path, previous: Path | None = None) -> dict[str, int]:  # noqa: ARG002
-        """Write review_sentiment.parquet for every review with text, and ticket_sentiment.parquet where the snapshot has tickets; scores of
-        the same text by the same model are taken from `previous`.
+        """Write review_sentiment.parquet for every review with text, and ticket_sentiment.parquet where the snapshot has tickets. Scores of
+        the same text by the same model are reused from `previous`.
 
-        The counts also tell how many of the rows were scored now ('scored').
+        The counts include how many of the rows were scored now ('scored').
         """
         return write_scores(self, features, out, previous)
 
@@ -205,13 +204,13 @@ class SentimentModel(NightlyModel):
         config = model.config
         if fields["of_stars"] is not None:
             model.encoder = EncoderClassifier.load(folder, config.encoder, config.max_tokens, config.regime, stars=fields["of_stars"])
-        model.network = CharacterNetwork.load(folder) if fields.get("has_network") else None  # kept by earlier versions without
+        model.network = CharacterNetwork.load(folder) if fields.get("has_network") else None  # earlier versions saved none
         model.reader = Reader(model.encoder.tokenizer if model.encoder else load_tokenizer(config.encoder))
         return model
 
     @property
     def version(self) -> str:
-        """Twelve hexadecimal digits that change whenever a score could: a hash of weights, choices and tokens read."""
+        """Twelve hexadecimal digits that change whenever a score could change: a hash of weights, choices and tokens read."""
         digest = hashlib.sha256(self.linear.weights())
         if self.encoder:
             digest.update(self.encoder.weights())
@@ -224,8 +223,8 @@ class SentimentModel(NightlyModel):
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """(n, 3) probabilities in the order of LABELS, and (n,) decided classes, of n cleaned texts.
 
-        Where the linear model is not sure the encoder is asked about texts that it can read and the network about others; logits of the
-        rest are not looked at.
+        Where the linear model is not sure, the encoder scores texts in supported scripts and the network the others. Logits of the rest are
+        not used.
         """
         linear = self.linear.logits(texts)
         sure_either_way = np.logical_and(*(self.choices[reading].is_sure(linear) for reading in (Reading.FOREIGN, Reading.FLUENT)))
@@ -242,7 +241,7 @@ class SentimentModel(NightlyModel):
         return probabilities, decided
 
     def _start(self, features: Path, validation: Reviews) -> None:
-        """Fit the linear model, and the encoder where it reads enough of the training reviews and may be chosen."""
+        """Fit the linear model, and the encoder if it may be chosen and supports enough of the training reviews."""
         config = self.config
         train = self._read(features, ["train"], limit=self._linear_limit(features, ["train"]))
         self.linear = fit_best(train, validation)
@@ -252,7 +251,7 @@ class SentimentModel(NightlyModel):
         sample = train.rows(np.sort(np.random.default_rng(config.seed).permutation(len(train))[:SAMPLE]))
         is_known = self.reader.is_known(sample.texts)
         if is_known.mean() < config.readable_share:
-            log.info("the encoder knows the script of %.0f %% of the texts: it is not trained", 100 * is_known.mean())
+            log.info("the encoder supports the script of %.0f %% of the texts: it is not trained", 100 * is_known.mean())
             return
         of_stars = bool((train.stars >= 0).all())
         encoder = EncoderClassifier.pretrained(config.encoder, config.max_tokens, config.seed, stars=of_stars, regime=config.regime)
@@ -264,8 +263,8 @@ class SentimentModel(NightlyModel):
         self._train(encoder, known, config.epochs, config.learning_rate, budget)
         self.encoder, self.seen = encoder, known.keys
 
-    def _go_on(self, features: Path, splits: Sequence[Split], earlier: Self) -> None:
-        """Go on from `earlier`'s encoder over the reviews of `splits` it has not seen, with a rehearsal of those it has."""
+    def _continue(self, features: Path, splits: Sequence[Split], earlier: Self) -> None:
+        """Continue from `earlier`'s encoder over the reviews of `splits` that it has not seen, with a replay of some that it has."""
         config = self.config
         self.encoder, self.seen, self.reader = earlier.encoder, earlier.seen, earlier.reader
         if self.encoder is None:
@@ -274,16 +273,16 @@ class SentimentModel(NightlyModel):
         if not len(new):
             log.info("no review that the earlier encoder has not seen")
             return
-        rehearsal = round(len(new) * config.rehearsal_share)
-        old = self._known(self._read(features, splits, limit=rehearsal, seen=earlier.seen, only_seen=True))
-        log.info("going on with %d new reviews (%s) and a rehearsal of %d", len(new), _describe(new), len(old))
+        replayed = round(len(new) * config.rehearsal_share)
+        old = self._known(self._read(features, splits, limit=replayed, seen=earlier.seen, only_seen=True))
+        log.info("continuing with %d new reviews (%s) and a replay of %d", len(new), _describe(new), len(old))
         self.encoder = self.encoder.copy()
         budget = self._budget(1 - FIRST_FIT_SHARE)
         self._train(self.encoder, new + old, config.continuation_epochs, config.continuation_learning_rate, budget)
         self.seen = pa.concat_tables([earlier.seen, new.keys])
 
     def _choose(self, validation: Reviews) -> None:
-        """Let the validation reviews decide who is asked; who is not asked is not kept."""
+        """Choose the classifiers on the validation reviews, and drop those that no choice uses."""
         readings, tokens = self.readings(validation.texts)
         second = self._second_logits(validation.texts, readings, tokens, np.ones(len(validation), dtype=bool))
         logits = np.stack([self.linear.logits(validation.texts), second])
@@ -323,18 +322,18 @@ class SentimentModel(NightlyModel):
         return affordable_tokens(share * config.train_minutes, config.tokens_per_second)
 
     def _linear_limit(self, features: Path, splits: Sequence[str]) -> int:
-        """Most reviews that hold as many characters as the linear model may learn from."""
+        """The number of reviews with as many characters as the linear model may learn from."""
         return most_reviews(features, splits, self.config.linear_max_chars, self.config.max_chars, self.config.threads)
 
     def _known(self, reviews: Reviews) -> Reviews:
-        """Those whose script the encoder knows."""
+        """Those in scripts that the encoder supports."""
         return reviews.rows(np.flatnonzero(self.reader.is_known(reviews.texts)))
 
     def readings(self, texts: Sequence[str], doubted: np.ndarray | None = None) -> tuple[np.ndarray, list[list[int]]]:
-        """(n,) Reading of n texts, and the tokens of those that the encoder can read, [] for others.
+        """(n,) Reading of n texts, and the tokens of those in supported scripts, [] for others.
 
-        Of texts that are not `doubted`, (n,) bool, none is cut into tokens; one in a known script passes for fluent. Without an encoder
-        no text is cut, and without a network either all pass for unread.
+        Texts that are not `doubted`, (n,) bool, are not tokenized; those in supported scripts count as FLUENT. Without an encoder no text
+        is tokenized, and without a network too all count as UNSUPPORTED.
         """
         tokens: list[list[int]] = [[] for _ in texts]
         if self.encoder is None:
@@ -347,7 +346,7 @@ class SentimentModel(NightlyModel):
         return self.reader.readings(texts, np.array([len(row) for row in tokens])), tokens
 
     def _second_logits(self, texts: Sequence[str], readings: np.ndarray, tokens: list[list[int]], asked: np.ndarray) -> np.ndarray:
-        """(n, classes) logits of n texts by the encoder, and by the network of those it cannot read; 0 where none of them is `asked`."""
+        """(n, classes) logits of n texts by the encoder, and by the network in unsupported scripts; 0 where a text is not `asked`."""
         logits, threads, is_unsupported = np.zeros((len(texts), len(LABELS))), self.config.threads, readings == Reading.UNSUPPORTED
         read, unsupported = np.flatnonzero(asked & ~is_unsupported), np.flatnonzero(asked & is_unsupported)
         if self.encoder and len(read):

@@ -43,9 +43,9 @@ class SentimentConfig(BaseModel):
     )
     epochs: int = Field(3, ge=1, le=20, description="Passes over the rarest class of reviews on a first night.")
     learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of a first fit.")
-    continuation_epochs: int = Field(1, ge=1, le=20, description="Passes over new and rehearsed reviews when a model is continued.")
+    continuation_epochs: int = Field(1, ge=1, le=20, description="Passes over new and replayed reviews when a model is continued.")
     continuation_learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate when a model is continued.")
-    rehearsal_share: float = Field(1.0, ge=0, le=100, description="Old reviews rehearsed for each new one when a model is continued.")
+    rehearsal_share: float = Field(1.0, ge=0, le=100, description="Old reviews replayed for each new one when a model is continued.")
     batch_size: int = Field(16, ge=1, description="Reviews in one step of training.")
     rescored_reviews: int = Field(
         20_000,
@@ -55,19 +55,23 @@ class SentimentConfig(BaseModel):
     )
     score_chunk_rows: int = Field(20_000, ge=1, description="Reviews held in memory at once when scoring.")
 
-    linear_max_chars: int = Field(16_000_000, ge=1000, description="Characters the linear model learns from; of more, reviews are sampled.")
+    linear_max_chars: int = Field(
+        16_000_000, ge=1000, description="Characters that the linear model learns from; of more, reviews are sampled."
+    )
     readable_share: float = Field(
-        0.2, ge=0, le=1, description="Share of texts in a script the encoder knows, below which the encoder is not trained at all."
+        0.2, ge=0, le=1, description="Share of texts in supported scripts below which the encoder is not trained."
     )
     unread_share: float = Field(
-        0.2, ge=0, le=1, description="Share of texts in scripts the encoder does not know, below which no network is trained on them."
+        0.2, ge=0, le=1, description="Share of texts in unsupported scripts below which no network is trained on them."
     )
-    network_min_reviews: int = Field(2000, ge=1, description="Labelled reviews in such scripts below which no network is trained on them.")
+    network_min_reviews: int = Field(
+        2000, ge=1, description="Labelled reviews in unsupported scripts below which no network is trained on them."
+    )
     cascade_loss: float = Field(
-        0.0005, ge=0, le=1, description="Macro-F1 expected to be lost where the linear model is sure and the encoder not asked."
+        0.0005, ge=0, le=1, description="Macro-F1 that may be lost where the linear model is sure and the encoder is not used."
     )
 
     @property
     def max_chars(self) -> int:
-        """Characters of a review that are read at all; the rest is cut before anything parses it."""
+        """Characters of a review that are read; the rest is cut off before anything parses it."""
         return CHARS_A_TOKEN * self.max_tokens

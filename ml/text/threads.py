@@ -1,4 +1,4 @@
-"""How many threads gradients are computed with: their last bits depend on it, and a night is the same on every machine."""
+"""The number of threads for gradients. Their last bits depend on it, so it is the same on every machine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import torch
 
-TRAIN_THREADS = 2  # however many a machine has, or a setting allows
+TRAIN_THREADS = 2  # whatever the machine has and the settings allow
 
 
 @contextmanager
 def training_threads() -> Iterator[None]:
-    """Within it torch's kernels part their work among `TRAIN_THREADS` threads; a single core does the parts in turn, to the same bits."""
+    """Runs torch's kernels on `TRAIN_THREADS` threads. A single core does their parts in turn, with the same bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(TRAIN_THREADS)
     try:

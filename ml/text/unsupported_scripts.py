@@ -1,4 +1,4 @@
-"""Learning from the texts that the pretrained encoder cannot read: whether there are enough, and how much of a night they get."""
+"""Learning from texts in scripts that the encoder's tokenizer does not cover: whether there are enough, and for how long."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ml.text.sentiment_config import SentimentConfig
 log = logging.getLogger(__name__)
 
 SAMPLE = 1000
-FITS_A_NIGHT = 3  # to the training days, to those before the test, to everything
-CHARS_A_TOKEN = 30  # characters that the network is trained on while the encoder is trained on a token
+FITS_A_NIGHT = 3  # on the training days, on the days before the test, and on everything
+CHARS_A_TOKEN = 30  # characters that the network trains on in the time in which the encoder trains on one token
 
 
 def fit_network(features: Path, splits: Sequence[str], config: SentimentConfig, reader: Reader) -> CharacterNetwork | None:
-    """A network of the reviews of `splits` that are unread, as many as a third of the night's minutes times their share allows.
+    """A network trained on reviews of `splits` in unsupported scripts, as many as a third of the night's minutes times their share allows.
 
-    None where they are less than `unread_share` of a sample, fewer than `network_min_reviews`, or where no candidate would ask it.
+    None where they are less than `unread_share` of a sample, fewer than `network_min_reviews`, or where no candidate would use it.
     """
     if not {"network", "blend"} & set(config.candidates):
         return None
@@ -40,7 +40,7 @@ def fit_network(features: Path, splits: Sequence[str], config: SentimentConfig, 
     unsupported = reviews.rows(np.flatnonzero(~reader.is_known(reviews.texts)))
     if len(unsupported) < config.network_min_reviews:
         return None
-    log.info("training a network on %d reviews that the encoder cannot read, %d characters affordable", len(unsupported), chars)
+    log.info("training a network on %d reviews in unsupported scripts, %d characters affordable", len(unsupported), chars)
     return CharacterNetwork.fit(unsupported.texts, unsupported.labels, unsupported.weights, chars=chars, seed=config.seed)
 
 

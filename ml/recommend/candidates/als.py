@@ -18,7 +18,7 @@ CELLS_AT_ONCE = 8_000_000
 
 
 class Als:
-    """Product vectors are kept; a customer's is solved from the history asked with, so that new customers and events count."""
+    """Only product vectors are kept. A customer's vector is solved from the given history, so that new customers and events count."""
 
     name: ClassVar[str] = "als"
     strategy: ClassVar[str] = "collaborative"
@@ -63,7 +63,7 @@ class Als:
 
 
 def solve(confidence: sp.csr_matrix, others: torch.Tensor, ridge: float) -> torch.Tensor:
-    """One half-step: the vectors that fit the observed cells best while the `others` stand still.
+    """One half-step: the vectors that fit the observed cells best while the `others` stay fixed.
 
     Rows are taken in the order of their length and padded to the longest of their batch, so that a batch is two matrix products and
     one batched Cholesky solve; rows without cells get zeros.
@@ -84,7 +84,7 @@ def solve(confidence: sp.csr_matrix, others: torch.Tensor, ridge: float) -> torc
     shared = others.T @ others + ridge * torch.eye(factors)
     begin = 0
     while begin < len(order):
-        # lengths ascend, so the batch's last row is its longest; the row is never split, however long it is
+        # lengths ascend, so the last row of a batch is its longest; a row is never split, however long it is
         longest = lengths[order[begin : begin + CELLS_AT_ONCE // factors**2 + 1]]
         cells = np.maximum(longest, factors) * np.arange(1, len(longest) + 1) * factors
         end = begin + max(1, int(np.searchsorted(cells, CELLS_AT_ONCE)))
@@ -104,7 +104,7 @@ def solve(confidence: sp.csr_matrix, others: torch.Tensor, ridge: float) -> torc
 
 
 def vector_affinity(vectors: np.ndarray, picks: np.ndarray, past: np.ndarray, decay: float) -> np.ndarray:
-    """(r, h) cosine of each past product's vector with the pick's, fading with the steps back; 0 where past is -1."""
+    """(r, h) cosine of each past product's vector with the pick's, decayed by the steps back; 0 where past is -1."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(length > 0, length, 1)
     cosine = np.einsum("rf,rhf->rh", unit[picks], unit[past], optimize=True)

@@ -14,7 +14,7 @@ from ml.recommend.data.histories import History
 
 
 class CategoryPopularity(Popularity):
-    """A product's share of its category's popularity, times the category's share of the customer's fading history."""
+    """A product's share of its category's popularity, times the category's share of the customer's decayed history."""
 
     name: ClassVar[str] = "category_popularity"
     strategy: ClassVar[str] = "popular_in_category"

@@ -1,4 +1,4 @@
-"""Content: products whose texts say something like the texts of what the customer liked; the way new products enter."""
+"""Content: products with texts like those of what the customer liked. New products enter the lists this way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ml.text.encoder.text_encoder import TextEncoder
 
 
 class Content:
-    """Cosine between a product's text vector and the faded mean of the vectors in the customer's history."""
+    """Cosine between a product's text vector and the decayed mean of the vectors in the customer's history."""
 
     name: ClassVar[str] = "content"
     strategy: ClassVar[str] = "content"

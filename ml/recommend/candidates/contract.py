@@ -1,7 +1,7 @@
-"""The contract of a candidate: something that scores every product for a customer, each kind in one file of its own.
+"""The contract of a candidate generator, which scores every product for a customer. Each kind has a file of its own.
 
-A candidate learns from the training customers' histories and is asked with other histories (later ones, or other customers').
-Scores are not comparable between candidates; the blend brings them to one scale.
+A generator learns from the training customers' histories and scores for other histories: later ones, or other customers'. Scores of
+different generators are not comparable; the blend brings them to one scale.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Training:
-    """What a candidate may learn from.
+    """What a generator may learn from.
 
     Attributes:
         catalogue: the P products.
-        history: the consenting customers' histories in the splits that are learned from, and in no others.
+        history: the consenting customers' histories in the splits to learn from, and in no others.
         popularity: (P,) decayed popularity over the same splits.
         cache: folder that outlives the night, for text vectors.
-        earlier: candidates fitted before, on the same catalogue, that may be gone on from.
+        earlier: generators fitted before on the same catalogue, which a fit may continue from.
     """
 
     catalogue: Catalogue
@@ -40,7 +40,7 @@ class Training:
 
 
 class CandidateGenerator(Protocol):
-    """One kind of candidate. `strategy` is the name shoppers' rows carry when it contributed most."""
+    """One kind of generator. `strategy` is the name that rows of lists carry where it contributed most."""
 
     name: ClassVar[str]
     strategy: ClassVar[str]
@@ -48,13 +48,13 @@ class CandidateGenerator(Protocol):
     def __init__(self, config: RecommenderConfig) -> None: ...
 
     def suits(self, catalogue: Catalogue, history: History) -> bool:
-        """Whether it has anything to work with in what will be learned from."""
+        """Whether the data to learn from has what it needs."""
 
     def fit(self, training: Training) -> None:
         """Learn."""
 
     def score(self, asked: History) -> np.ndarray:
-        """(n, P) float32 scores of every product for n customers, 0 or less where it has nothing to say."""
+        """(n, P) float32 scores of every product for n customers, 0 or less where it knows nothing."""
 
     def affinity(self, asked: History, customers: np.ndarray, picks: np.ndarray, past: np.ndarray) -> np.ndarray | None:
         """How much each past product speaks for each pick: for reasons.
@@ -66,17 +66,17 @@ class CandidateGenerator(Protocol):
             past: (r, h) products of the customer's history, latest first, -1 where it is shorter.
 
         Returns:
-            (r, h) affinities, 0 where there is none; None when the candidate does not argue from products.
+            (r, h) affinities, 0 where there is none; None where the generator gives no product as a reason.
         """
 
     def arrays(self) -> Arrays:
         """The fitted state."""
 
     def restore(self, arrays: Arrays) -> None:
-        """Take over the state that `arrays` gave."""
+        """Take over the state that `arrays` returned."""
 
     def align(self, fitted: np.ndarray, catalogue: Catalogue, cache: Path) -> None:
-        """Follow a catalogue other than the one fitted on.
+        """Move to a catalogue other than the one it was fitted on.
 
         Args:
             fitted: (P,) number each product had when fitting, -1 for a new one.

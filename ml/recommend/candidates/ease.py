@@ -15,7 +15,7 @@ from ml.recommend.threads import one_thread
 
 
 class Ease(ItemWeights):
-    """Fitted over the products with behaviour; of each product only the strongest weights are kept."""
+    """Fitted over the products with behaviour. Of each product only the strongest weights are kept."""
 
     name: ClassVar[str] = "ease"
 

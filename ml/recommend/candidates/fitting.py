@@ -1,4 +1,4 @@
-"""Which candidates there are, and fitting those that suit a shop."""
+"""Which candidate generators there are, and fitting those that suit a shop."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GENERATORS: tuple[type[CandidateGenerator], ...] = (
     FollowUp,
     Interest,
 )
-# slow to fit, and where habits prevail the order is as good without: see docs/recommendations.md
+# slow to fit; where most purchases are repeats, lists are as good without them: see docs/recommendations.md
 SLOW = (Transitions.name, SequenceModel.name)
 
 
@@ -57,8 +57,8 @@ def fit_generators(
     names: Collection[str] | None = None,
     earlier: Sequence[CandidateGenerator] = (),
 ) -> list[CandidateGenerator]:
-    """The candidates that this shop's data suits, fitted on the rows before a moment; only those named, where names are given.
-    They may go on from those `earlier` ones which know no later rows."""
+    """The generators that suit this shop's data, fitted on the rows before a moment. Where `names` are given, only those of these names.
+    A fit may continue from those of the `earlier` generators that know no later rows."""
     history = read_history(snapshot, active_customers(snapshot, before), before)
     popularity = read_popularity(snapshot, half_life_days, before)["all"]
     training = Training(snapshot.catalogue, history, popularity, cache, earlier)
@@ -74,5 +74,5 @@ def fit_generators(
 
 
 def habitual(history: History) -> float:
-    """Which share of what was bought the customers had bought before, counting a product once a day."""
+    """The share of purchases of something that the customer had bought before; a product counts once a day."""
     return float((history.target_days - 1).clip(min=0).sum() / max(1, int(history.target_days.sum())))

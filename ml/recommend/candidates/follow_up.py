@@ -1,4 +1,4 @@
-"""What customers turn to after a purchase: directed from the earlier product to the later one, and only for some days."""
+"""Follow-ups: what customers turn to in the days after a purchase. The relation has a direction, from the earlier product to the later."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DAY = 86_400_000_000
 
 
 class FollowUp(ItemWeights):
-    """The lift of turning to a product within `follow_days` after buying another, over what its popularity lets expect.
+    """The lift of turning to a product within `follow_days` after buying another, over what is expected from its popularity.
 
-    The lift is believed the more, the more often the one's category is followed by the other's.
+    A lift counts more where the category of the one is often followed by the category of the other.
 
-    Counted over pairs of a purchase and one of the next products the customer turned to for the first time; what was in the same order
-    follows nothing.
+    It is counted over pairs of a purchase and one of the next products that the customer turned to for the first time. Products of the same
+    order do not follow each other.
     """
 
     name: ClassVar[str] = "follow"
@@ -51,15 +51,15 @@ class FollowUp(ItemWeights):
         self.weights = sp.vstack(blocks, format="csr") if blocks else counts
 
     def _trust(self, earlier: np.ndarray, later: np.ndarray, category: np.ndarray, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(q,) the pairs of categories of which one follows the other, ascending, and (q,) how many times as often as popularity lets
-        expect it does, drawn to 1."""
+        """(q,) the pairs of categories of which one follows the other, ascending, and (q,) how many times as often as expected from
+        popularity, shrunk towards 1."""
         pairs, found = np.unique(_pair(earlier, later), return_counts=True)
         first, second = np.divmod(pairs, 1 << 32)
         expected = np.bincount(earlier, minlength=1)[first] * np.bincount(category, weights=taken, minlength=1)[second]
         return pairs, (found + self.config.follow_shrinkage) / (expected + self.config.follow_shrinkage)
 
     def _pairs(self, history: History) -> tuple[np.ndarray, np.ndarray]:
-        """Products bought, and products first turned to afterwards, in time; a purchase is paired with the next `follow_pairs` at most."""
+        """Products bought and products first turned to afterwards, in the order of time. A purchase has at most `follow_pairs`."""
         bought = np.flatnonzero(history.targets > 0)
         customer = np.concatenate([history.customer[bought], history.customer])
         product = np.concatenate([history.product[bought], history.product])
@@ -78,7 +78,7 @@ class FollowUp(ItemWeights):
         return np.concatenate(earlier), np.concatenate(later)
 
     def _lately(self, asked: History) -> np.ndarray:
-        """(m,) whether each product of the histories was bought so lately that something may follow."""
+        """(m,) whether each product of the histories was bought recently enough for follow-ups."""
         return (asked.targets > 0) & (asked.moment - asked.last_target_at <= self.config.follow_days * DAY)
 
     def score(self, asked: History) -> np.ndarray:

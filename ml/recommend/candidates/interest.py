@@ -1,4 +1,4 @@
-"""What a customer looked at, wished for, put in the cart or bought, the more and the more lately the more."""
+"""Interest: what a customer looked at, wished for, put in the cart or bought; often and recent counts most."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY = 86_400_000_000
 
 
 class Interest:
-    """Damped evidence, half as much a half-life after the last event. What may not be bought twice is left out by whoever ranks."""
+    """Damped evidence, which halves with every half-life after the last event. The caller leaves out what is not bought twice."""
 
     name: ClassVar[str] = "interest"
     strategy: ClassVar[str] = "interest"

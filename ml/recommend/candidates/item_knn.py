@@ -1,4 +1,4 @@
-"""Item-kNN: products are alike when the same customers wanted both (Sarwar et al. 2001, with the shrinkage of Bell and Koren 2007)."""
+"""Item-kNN: products are similar if the same customers wanted both (Sarwar et al. 2001, with the shrinkage of Bell and Koren 2007)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml.recommend.data.histories import History
 
 
 class ItemKnn(ItemWeights):
-    """Cosine over the sparse customers x products matrix, a block of products at a time, the strongest neighbours kept."""
+    """Cosine over the sparse customers x products matrix, a block of products at a time. The strongest neighbours are kept."""
 
     name: ClassVar[str] = "item_knn"
 

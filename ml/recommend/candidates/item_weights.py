@@ -1,4 +1,4 @@
-"""What item-kNN and EASE share: a sparse table of how much one product in a history speaks for another."""
+"""What item-to-item generators share: a sparse table of how much one product in a history speaks for another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ml.recommend.data.histories import History
 
 
 class ItemWeights:
-    """Scores are the history, fading step by step, times a (P, P) table `weights`: row of the past product, column of the suggestion."""
+    """Scores are the history, decayed step by step, times a (P, P) table `weights`: row of the past product, column of the candidate."""
 
     strategy: ClassVar[str] = "collaborative"
     weights: sp.csr_matrix
@@ -26,7 +26,7 @@ class ItemWeights:
 
     @property
     def decay(self) -> float:
-        """What a product counts, against the customer's next later one, when it is asked with."""
+        """The weight of a product in a history relative to the customer's next later one."""
         return self.config.fade
 
     def score(self, asked: History) -> np.ndarray:
@@ -80,8 +80,8 @@ def rows_that_sort(columns: int) -> int:
 def strongest_per_row(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int], keep: int) -> sp.csr_matrix:
     """The `keep` greatest positive entries of each row; of equal ones the smaller columns.
 
-    Row, falling value and column are packed into one 64-bit key, as sorting one array of numbers is many times faster than sorting by
-    three: 31 bits for the value (a positive float's bits are in the order of the floats), the rest for row and column.
+    Row, falling value and column are packed into one 64-bit key, because sorting one array of numbers is many times faster than sorting
+    by three. The value takes 31 bits (a positive float's bits are in the order of the floats), row and column the rest.
 
     Args:
         rows, columns, values: (m,) the entries, in any order; at most `rows_that_sort(shape[1])` rows.

@@ -1,4 +1,4 @@
-"""Popularity that fades: what everybody wants lately, and what is wanted lately within the categories a customer likes."""
+"""Popularity: what everybody wants lately. Older events count less."""
 
 from __future__ import annotations
 

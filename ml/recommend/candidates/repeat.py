@@ -1,4 +1,4 @@
-"""Repeat purchases: what a customer bought before, the oftener and the more lately the more."""
+"""Repeat purchases: what a customer bought before; often and recent counts most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml.recommend.data.histories import History
 
 
 class Repeat:
-    """Personal frequency with recency, for repeatable products: times bought x fade^(days until the latest product)."""
+    """Personal frequency with recency, for repeatable products: times bought x 0.5^(days before the latest product / half-life)."""
 
     name: ClassVar[str] = "repeat"
     strategy: ClassVar[str] = "buy_again"
@@ -31,7 +31,7 @@ class Repeat:
 
     def score(self, asked: History) -> np.ndarray:
         half_life = self.config.repeat_half_life_days * 86_400e6
-        latest = asked.last_at[asked.indptr[asked.customer]]  # the customer's own: what others did is nothing to this one
+        latest = asked.last_at[asked.indptr[asked.customer]]  # of this customer alone
         recency = 0.5 ** ((latest - asked.last_at) / half_life)
         return asked.matrix(asked.targets * recency * asked.repeatable[asked.product]).toarray()
 

@@ -1,7 +1,8 @@
-"""A transformer over what a customer did, in order: what comes next (Kang and McAuley, Self-Attentive Sequential Recommendation, 2018).
+"""A transformer over histories that predicts the next product (Kang and McAuley, Self-Attentive Sequential Recommendation, 2018).
 
-Trained with a sampled softmax whose negatives one batch shares, corrected for how likely each was to be drawn (Yi et al., Sampling-Bias-
-Corrected Neural Modeling, 2019); the loss is what decides in this family (Klenitskiy and Vasilev, Turning Dross Into Gold Loss, 2023).
+It is trained with a sampled softmax. A batch shares its negatives, and each is corrected for its probability of being drawn (Yi et al.,
+Sampling-Bias-Corrected Neural Modeling, 2019). In this family of models the loss matters most (Klenitskiy and Vasilev, Turning Dross Into
+Gold Loss, 2023).
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import EVENT_TYPES, History
-from ml.recommend.data.words import words_of
+from ml.recommend.data.words import word_weights
 from ml.recommend.threads import one_thread
 from ml.text.encoder.text_encoder import TextEncoder
 
 TOKENS_AT_ONCE = 2048
-# a batch is computed in this many parts, each on one thread, whose gradients are added in order: the same bits whatever the threads
+# a batch has this many parts, each computed on one thread; gradients are added in order: the same bits on any number of threads
 PARTS = 2
-# bounds, in hours, of how long ago the event before was
+# bounds, in hours, of the time since the event before
 GAPS = np.array([0.1, 1, 6, 24, 72, 168, 336, 720, 2160, 8760])
 HOUR = 3600e6  # microseconds
 WEIGHT_DECAY = 0.01
-WARM_UP = 50  # steps until the learning rate is whole
+WARM_UP = 50  # steps until the full learning rate
 TEXT_RIDGE = 1.0
-SHARPNESS = 0.25  # power that likelihoods are taken to, so that the likeliest product does not stand alone
+SHARPNESS = 0.25  # power of the likelihoods, so that the likeliest product does not outweigh all others
 
-NEW_COUNTS = 3  # share of new rows, so many times, is the share of the epochs that going on takes, within the settings' bounds
+NEW_COUNTS = 3  # the share of epochs when continuing is this many times the share of new rows, within the settings' bounds
 
-NEVER = 2**63 - 1  # of a file that does not say what was known: nothing may go on from it
+NEVER = 2**63 - 1  # for a file that does not say what was known: no fit may continue from it
 
 Weights = dict[str, Tensor]
 
@@ -52,7 +53,7 @@ class Sequences:
     """The latest products of n customers, oldest first.
 
     Attributes:
-        products, events, gaps: (n, w) numbers; what lies beyond a customer's last place is 0.
+        products, events, gaps: (n, w) numbers, 0 after a customer's last place.
         inside: (n, w) where there is an entry.
     """
 
@@ -77,10 +78,10 @@ class Sequences:
 
 
 class SequenceModel:
-    """A block of causal attention over product, event type and elapsed time; what comes out is compared with the products' vectors.
+    """A block of causal attention over product, event type and elapsed time. Its output is compared with the products' vectors.
 
     Attributes:
-        until: microseconds since 1970; all rows it learned from, also by the fits that it went on from, lie before.
+        until: microseconds since 1970. All rows it learned from lie before it, those of fits that it continued from included.
     """
 
     name: ClassVar[str] = "sequence"
@@ -96,13 +97,14 @@ class SequenceModel:
 
     # ---- learning --------------------------------------------------------------------------------------------------
     def fit(self, training: Training) -> None:
-        """Goes on from an earlier fit where there is one, for a share of the epochs at half the rate.
+        """Continues from an earlier fit where there is one, for a share of the epochs at half the rate.
 
-        Later nights go on from what former nights kept. A fit that choices or judgements are made on must not know the days that it is
-        asked about, not even through the weights it began with; therefore a fit may go on from another only if all that one ever learned
-        from lies before the moment at which the history learned from now ends. Validation days lie before test days, and both move on
-        from night to night, so a champion's judged weights have seen most of tonight's validation days: the fit before these goes on
-        from the one before last night's, and the judged weights serve the fit before the test days. Of several the latest is taken.
+        Later nights continue from what earlier nights kept. A fit that is used for choices or evaluations must not know the days that it
+        is asked about, not even through the weights it started from. A fit may therefore continue from another only if everything that
+        the other learned from lies before the end of the current history. Validation days lie before test days, and both move on every
+        night, so the weights with which a champion was evaluated have seen most of tonight's validation days. The fit before the
+        validation days therefore continues from last night's fit before its validation days, and the champion's evaluated weights are
+        used for the fit before the test days. Of several usable fits the latest is taken.
         """
         history = training.history
         self.until = history.moment
@@ -119,7 +121,7 @@ class SequenceModel:
             new = (history.last_at >= earlier.until).mean() * NEW_COUNTS
             epochs, rate = round(epochs * min(max(new, self.config.sequence_again_least), self.config.sequence_again)), rate / 2
         rng = np.random.default_rng(self.config.seed)
-        words = words_of(training.catalogue)
+        words = word_weights(training.catalogue)
         batches = [batch for _ in range(max(1, epochs)) for batch in shuffled(customers, lengths, rng)]
         with one_thread():
             said = self._learn(history, words, batches, rate, rng)
@@ -129,7 +131,7 @@ class SequenceModel:
         self._fill(known | (np.diff(words.indptr) > 0), training.catalogue, training.cache)
 
     def _latest(self, training: Training) -> SequenceModel | None:
-        """The latest earlier fit that learned something, is of tonight's settings, and knows nothing beyond what may be known now."""
+        """The latest earlier fit that learned something, has tonight's settings and knows nothing later than the current history."""
         shapes = {name: weight.shape for name, weight in self._start(training.history.products).items()}
         usable = [
             earlier
@@ -165,9 +167,10 @@ class SequenceModel:
     def _learn(
         self, history: History, words: sp.csr_matrix, batches: Sequence[np.ndarray], rate: float, rng: np.random.Generator
     ) -> Tensor:
-        """AdamW over batches of customers' numbers; the rate rises for a few steps, then falls to 0 along a cosine.
+        """AdamW over batches of customers' numbers. The rate rises for a few steps, then falls to 0 along a cosine.
 
-        A product's vector is its own and the weighted sum of its words'. Its own are left in the weights; returned are the (P, f) sums.
+        A product's vector is the sum of its own vector and the weighted vectors of its words. Its own stays in the weights; the (P, f) sums
+        over words are returned.
         """
         config, generator = self.config, torch.Generator().manual_seed(int(rng.integers(2**62)))
         drawn = torch.from_numpy(np.sqrt(np.bincount(history.product, minlength=history.products)))
@@ -209,7 +212,7 @@ class SequenceModel:
         return said
 
     def _gradients(self, history: History, negatives: Tensor, correction: Tensor, customers: np.ndarray, seed: int) -> tuple[Tensor, ...]:
-        """Of the summed loss of some customers' next products, in the order of the weights."""
+        """Gradients of the summed loss of some customers' next products, in the order of the weights."""
         asked = Sequences.of(history, customers, self.config.sequence_length)
         known = asked.inside[:, 1:]
         hidden = self._hidden(asked, np.random.default_rng(seed))[:, :-1][known]
@@ -239,7 +242,7 @@ class SequenceModel:
         return tuple(gradients)
 
     def _hidden(self, asked: Sequences, rng: np.random.Generator | None = None) -> Tensor:
-        """(n, w, f) what the model expects after each place; with a generator, a share of the activations is dropped."""
+        """(n, w, f) what the model expects after each place. With `rng` a share of the activations is dropped."""
         weights, size = self.weights, self.config.sequence_factors
         n, width = asked.products.shape
         heads = self.config.sequence_heads
@@ -247,7 +250,7 @@ class SequenceModel:
         def drop(values: Tensor) -> Tensor:
             if rng is None:
                 return values
-            share = self.config.sequence_dropout  # in steps of 1/65536: whole numbers are drawn many times as fast as torch's Bernoulli
+            share = self.config.sequence_dropout  # in steps of 1/65536: drawing whole numbers is many times faster than torch's Bernoulli
             kept = rng.integers(0, 2**16, values.shape, dtype=np.uint16) >= round(share * 2**16)
             return values * torch.from_numpy(kept * np.float32(1 / (1 - share)))
 
@@ -262,7 +265,7 @@ class SequenceModel:
         return F.layer_norm(x, (size,), weights["norm"])
 
     def _fill(self, known: np.ndarray, catalogue: Catalogue, cache: Path) -> None:
-        """Gives products nothing was learned of, which have no vector, what their text lets expect (ridge regression)."""
+        """Gives products without a learned vector the vector expected from their text (ridge regression)."""
         products = self.weights["products"]
         texts = catalogue.texts.to_pylist()
         if known.all() or len(set(texts)) <= 2:
@@ -277,7 +280,7 @@ class SequenceModel:
 
     # ---- asking ----------------------------------------------------------------------------------------------------
     def score(self, asked: History) -> np.ndarray:
-        """How likely each product is beside the likeliest; 0 for a customer or a product that nothing is known of."""
+        """How likely each product is relative to the likeliest; 0 for customers and products of whom nothing is known."""
         products = self.weights["products"]
         scores = np.zeros((asked.customers, asked.products), np.float32)
         lengths = np.minimum(np.diff(asked.indptr), self.config.sequence_length)
@@ -312,13 +315,13 @@ class SequenceModel:
 
 
 def batched(customers: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-    """Customers, in the order given, in parts of about TOKENS_AT_ONCE products."""
+    """Customers in the given order, in parts of about TOKENS_AT_ONCE products."""
     ends = np.cumsum(lengths[customers])
     return np.split(customers, np.searchsorted(ends, np.arange(TOKENS_AT_ONCE, ends[-1], TOKENS_AT_ONCE))) if len(customers) else []
 
 
 def shuffled(customers: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """An epoch's batches: customers of about one length together, so that little is padded, in a new order."""
+    """An epoch's batches in random order. Customers with histories of similar length are together, so that there is little padding."""
     order = customers[np.argsort(lengths[customers] * rng.uniform(0.8, 1.25, len(customers)))]
     batches = batched(order, lengths)
     return [batches[i] for i in rng.permutation(len(batches))]

@@ -1,4 +1,4 @@
-"""Taste: which category a customer turns to, and in it, which of the popular products say the same words as those of the past."""
+"""Taste: which categories a customer turns to and, within them, popular products whose texts share words with the customer's past ones."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ml.recommend.candidates.contract import Arrays, Training
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import HISTORY_COLUMNS, History
-from ml.recommend.data.words import words_of
+from ml.recommend.data.words import word_weights
 
-# the power that a word's lift is taken to is tried on this many customers' latest products
+# the power of the words' lift is chosen on this many customers' latest products
 TRIED_ON = 200
 STRENGTHS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class Taste:
-    """P(category | customer) x P(product | category), times what the product's words lift it for the customer, to a power.
+    """P(category | customer) x P(product | category) x (lift of the product's words for the customer) to a power.
 
-    The share of a category is the customer's own, drawn to the shop's. A word's lift is how many of the customer's products say it,
-    against what popularity within the same categories lets expect, drawn to 1; a product's is the geometric mean over its words. The
-    power is the one that makes the training customers' latest products likeliest, given what came before them.
+    The share of a category is the customer's own, shrunk towards the shop's. A word's lift is how many of the customer's products have it
+    relative to what is expected from popularity within the same categories, shrunk towards 1. A product's lift is the geometric mean over
+    its words. The power is the one under which the training customers' latest products are likeliest, given the products before them.
     """
 
     name: ClassVar[str] = "taste"
@@ -54,12 +54,12 @@ class Taste:
         total = np.bincount(self.category, weights=worth)
         self.share = (worth / np.maximum(total, 1e-12)[self.category]).astype(np.float32)
         self.of_category = (total / max(1e-12, float(total.sum()))).astype(np.float32)
-        words = words_of(catalogue)
+        words = word_weights(catalogue)
         length = np.maximum(np.asarray(words.sum(axis=1)).ravel(), 1e-9)
         self.words = (sp.diags_array((1 / length).astype(np.float32)) @ words).tocsr()
 
     def _best_strength(self, history: History) -> float:
-        """Of STRENGTHS, that under which each customer's latest product is likeliest within its category, given the older ones."""
+        """The one of STRENGTHS under which customers' latest products are likeliest within their categories, given the older ones."""
         several = np.flatnonzero(np.diff(history.indptr) > 1)
         if not len(several) or not self.words.shape[1]:
             return 0.0

@@ -1,8 +1,8 @@
 """Transitions: what follows what, by ridge regression of each product on those that came before it.
 
-The linear model of Choi et al. (Session-aware Linear Item-Item Models for Session-based Recommendation, 2021), every step of every
-history being an example, and with two priors for shops with little data: what is learned in the order of time is learned in part in the
-other order, too, and products that share words in their texts are expected to be followed by the same.
+It is the linear model of Choi et al. (Session-aware Linear Item-Item Models for Session-based Recommendation, 2021), where every step of
+every history is an example. Two priors help shops with little data: examples also count, with a lower weight, in the reverse order of
+time, and products that share words in their texts are expected to have the same successors.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from ml.recommend.candidates.contract import Training
 from ml.recommend.candidates.item_weights import ItemWeights, strongest_of_dense
 from ml.recommend.data.catalogue import Catalogue
 from ml.recommend.data.histories import History
-from ml.recommend.data.words import precision, words_of
+from ml.recommend.data.words import precision, word_weights
 from ml.recommend.threads import one_thread
 
-# a product further back than this share of the latest one's weight is not looked at
+# a product whose weight is below this share of the latest one's is left out
 MIN_DECAY = 0.01
 EXAMPLES_AT_ONCE = 200_000
 
 
 class Transitions(ItemWeights):
-    """Fitted over the products with most behaviour; of each product only the strongest weights are kept."""
+    """Fitted over the products with the most behaviour. Of each product only the strongest weights are kept."""
 
     name: ClassVar[str] = "transitions"
 
     @property
     def decay(self) -> float:
-        """Asked with, the past fades faster than it does in the examples."""
+        """When scoring, the past decays faster than in the examples."""
         return self.config.transitions_fade
 
     def suits(self, catalogue: Catalogue, history: History) -> bool:
@@ -46,31 +46,31 @@ class Transitions(ItemWeights):
         kept = np.sort(np.argsort(-often, kind="stable")[:size])
         with one_thread():
             before, followed = counts(history, kept, config.fade, config.transitions_reverse)
-            words = words_of(training.catalogue)[kept]
+            words = word_weights(training.catalogue)[kept]
             if words.nnz:
                 before.add_(precision(words, config.transitions_words), alpha=config.transitions_ridge)
             else:
                 before.diagonal().add_(config.transitions_ridge)
             torch.linalg.cholesky(before, out=before)
             torch.cholesky_inverse(before, out=before)
-            # sparse from the left, as the inverse is symmetric
+            # sparse from the left, because the inverse is symmetric
             weights = torch.from_numpy(followed.T.tocsr() @ before.numpy()).T
             del before
             self.weights = strongest_of_dense(weights.fill_diagonal_(0), kept, history.products, config.neighbours)
 
 
 def counts(history: History, kept: np.ndarray, decay: float, reverse: float) -> tuple[torch.Tensor, sp.csr_matrix]:
-    """The two sides of the regression's normal equations, over the kept products.
+    """Both sides of the regression's normal equations, over the kept products.
 
-    An example is a place in a history: what was wanted there, and what came before it, weighing fade^0, fade^1, ... from there back.
+    An example is a place in a history: the target is the product there, and the products before it weigh decay^0, decay^1, ... going back.
 
     Args:
-        history: latest first, as histories are.
+        history: latest first, as always.
         kept: (p,) product numbers.
-        reverse: weight of the examples that are read in the other order.
+        reverse: weight of the examples in the reverse order.
 
     Returns:
-        (p, p) products by products of what came before, and (p, p) sparse of what came before by what followed.
+        (p, p) products of the past by products of the past, and (p, p) sparse, products of the past by targets.
     """
     number = np.full(history.products, -1)
     number[kept] = np.arange(len(kept))

@@ -16,9 +16,9 @@ from ml.recommend.data.histories import History
 
 
 class UserKnn:
-    """The mean of the nearest customers' habits, each weighed by how alike the customers' histories are (cosine).
+    """The mean of the nearest customers' habits, weighted by the cosine of their histories with the customer's.
 
-    Kept are at most `user_knn_customers` training customers, evenly over their ids.
+    At most `user_knn_customers` training customers are kept, spread evenly over their ids.
     """
 
     name: ClassVar[str] = "user_knn"
@@ -45,7 +45,7 @@ class UserKnn:
         self.habits.eliminate_zeros()
 
     def _told(self, asked: History) -> sp.csr_matrix:
-        """(n, P) histories as rows of length 1: damped evidence, less of what everybody wants."""
+        """(n, P) histories as rows of length 1: damped evidence, with a lower weight for what everybody wants."""
         told = asked.matrix(np.log1p(asked.evidence) * self.weights[asked.product])
         length = np.sqrt(np.asarray(told.multiply(told).sum(axis=1))).ravel()
         return (sp.diags_array((1 / np.where(length > 0, length, 1)).astype(np.float32)) @ told).tocsr()

@@ -1,4 +1,4 @@
-"""Holdouts: days whose outcome is known. A model is asked with what was known before them and compared with what customers then did."""
+"""Holdouts: days whose outcome is known. A model scores with what was known before them and is compared with what customers then did."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Holdout:
 
 
 def holdout_of(snapshot: Snapshot, split: Split) -> Holdout:
-    """A split as a holdout: its labels, asked for with the history before it."""
+    """A split as a holdout: its labels, to be predicted from the history before it."""
     return Holdout(snapshot.starts_at[split], None, split)
 
 

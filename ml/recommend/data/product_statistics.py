@@ -1,4 +1,4 @@
-"""What is known of each product before a moment: how much it was wanted lately and ever, how soon it is bought again, and what its
+"""Statistics of each product before a moment: how much it was wanted recently and ever, how soon it is bought again, and what its
 reviewers thought of it."""
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from ml.recommend.data.dissatisfaction import read_dissatisfaction
 from ml.recommend.data.repeatability import read_repeatable
 from ml.recommend.data.snapshot import Snapshot
 
-# gaps that speak for a product's own interval as much as all its category's do
+# how many of its own gaps a product needs until they count as much as its category's
 GAP_PRIOR = 3.0
 
 
 @dataclass(frozen=True)
 class ProductStatistics:
-    """ProductStatistics of the P products before a moment, float32 each.
+    """Of the P products before a moment, float32 each.
 
     Attributes:
         wanted_7, wanted_30, wanted: (P,) sums of event weights of the last 7 and 30 days, and of all.
         bought_7, bought_30, bought: (P,) target events, likewise.
         buyers: (P,) customers with a target event; again: the share of them who came back for it on another day.
-        gap_days: (P,) typical days between two purchases by one customer: the geometric mean, drawn to the category's and the shop's; NaN
-            where nobody ever bought anything twice.
+        gap_days: (P,) typical days between two purchases by one customer: the geometric mean, shrunk towards the category's and the shop's;
+            NaN where nobody ever bought anything twice.
         repeatable: (P,) 1 where people buy it again, else 0.
-        discontent: (P,) in [0, 1], how unhappy its reviewers are beyond the shop's average; 0 where there are none.
+        dissatisfaction: (P,) in [0, 1], how far its mean review score lies below the shop's average; 0 without reviews.
     """
 
     wanted_7: np.ndarray
@@ -46,7 +46,7 @@ class ProductStatistics:
 
     @classmethod
     def read(cls, snapshot: Snapshot, before: datetime | None) -> Self:
-        """The facts of a snapshot before a moment; None is the night's."""
+        """The statistics of a snapshot before a moment; None is the night's."""
         found = _read_sums(snapshot, before)
         buyers = found["buyers"]
         return cls(
@@ -109,7 +109,7 @@ def _read_sums(snapshot: Snapshot, before: datetime | None) -> dict[str, np.ndar
 
 
 def _gap_days(catalogue: Catalogue, gaps: np.ndarray, log_gaps: np.ndarray) -> np.ndarray:
-    """(P,) float32 exp of the mean log gap, each product's drawn to its category's and each category's to the shop's."""
+    """(P,) float32 exp of the mean log gap. A product's is shrunk towards its category's, and a category's towards the shop's."""
     total = gaps.sum()
     if not total:
         return np.full(len(gaps), np.nan, np.float32)

@@ -1,4 +1,4 @@
-"""Which products say the same words: how texts let a model carry over what it learned of one product to others."""
+"""Which products share words in their texts, so that a model can transfer what it learned about one product to others."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MAX_WORDS = 4096
 WORD = r"[\u3400-\u9fff]|[^\W_]+"
 
 
-def words_of(catalogue: Catalogue) -> sp.csr_matrix:
-    """(P, v) weights of the catalogue's commonest words, rows of length 1; a word of one product, or of more than half, says nothing.
+def word_weights(catalogue: Catalogue) -> sp.csr_matrix:
+    """(P, v) weights of the catalogue's most frequent words, rows of length 1. Words of one product or of more than half are left out.
 
-    The weight is the inverse document frequency (Spärck Jones 1972), whether a word occurs once or often.
+    The weight is the inverse document frequency (Spärck Jones 1972), however often a word occurs in the text.
     """
     texts = catalogue.texts.to_pylist()
     vectorizer = TfidfVectorizer(

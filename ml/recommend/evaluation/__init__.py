@@ -1,1 +1,1 @@
-"""How good lists are: metrics of accuracy and beyond it, for all customers and by segment."""
+"""How good lists are: metrics of accuracy and beyond accuracy, for all customers and by segment."""

@@ -1,15 +1,15 @@
-"""What lists are like beyond being right: varied, like the customer, and not just what everybody knows."""
+"""Metrics beyond accuracy: how varied lists are, how close to the customer's own categories, and how popular their products."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# how much of a customer's own shares is mixed into the list's, so that a category it lacks costs much and not everything
+# how much of the customer's own shares is mixed into the list's, so that a missing category costs much but not infinitely much
 SMOOTHING = 0.01
 
 
 def diversity(groups: np.ndarray) -> np.ndarray:
-    """(n,) share of a list's pairs that are of different groups (intra-list diversity, Ziegler et al. 2005); NaN with less than a pair.
+    """(n,) share of a list's pairs that are of different groups (intra-list diversity, Ziegler et al. 2005); NaN without a pair.
 
     Args:
         groups: (n, k) number of the category at each place, -1 where it has none (like no other), -2 where nothing is shown.
@@ -41,7 +41,7 @@ def miscalibration(shares: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def percentiles(popularity: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """(P,) share of the allowed products that are less popular, those as popular counted by half; in [0, 1]."""
+    """(P,) share of the allowed products that are less popular; equally popular ones count half. In [0, 1]."""
     known = np.sort(popularity[allowed])
     below, upto = np.searchsorted(known, popularity, "left"), np.searchsorted(known, popularity, "right")
     return (below + upto) / (2 * max(1, len(known)))

@@ -1,4 +1,4 @@
-"""How good the lists are: asked with what was known before a split, compared with what the customers then wanted."""
+"""How good lists are: made from what was known before a holdout, compared with what the customers then wanted."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ml.recommend.ranking.scoring import ListScorer, within
 
 K = 10
 DECIDING = f"ndcg@{K}"
-# a product is new for this long
+# days for which a product counts as new
 NEW_DAYS = 30
 
 
 @dataclass(frozen=True)
 class EvaluatedLists:
-    """One scorer's lists for n customers, place by place, and what each customer's list is worth.
+    """One scorer's lists for n customers, place by place.
 
     Attributes:
         products: (n, K) product numbers, -1 where nothing is shown.
@@ -43,15 +43,15 @@ class EvaluatedLists:
 def evaluate_lists(
     snapshot: Snapshot, holdout: Holdout, split: Split, model: ListScorer, baselines: Mapping[str, ListScorer], customers: Customers
 ) -> Evaluation:
-    """Judges customers of the holdout (see `evaluated_users`), who have an answer that a list could hold.
+    """Evaluates a model on customers of a holdout (see `evaluated_users`): each of them has a label that a list could hold.
 
-    All products known before the split are ranked, without those the customer owned by then. What was in stock at that time is not
-    known, so availability is not looked at. NDCG divides by the best that is attainable: answers about products that did not exist
-    yet are left out for model and baselines alike. The metrics are printed beside the first baseline.
+    All products known before the split are ranked, except those that the customer owned by then. What was in stock at that time is not
+    known, so availability is ignored. NDCG divides by the best that is attainable: labels of products that did not exist yet are left out
+    for model and baselines alike. Metrics are compared with the first baseline.
 
-    The figures come for everybody, then for each segment that holds `min_validation_customers` of them, such as
-    'ndcg@10.segment=loyal', and, of accuracy, for answers about products of an age: 'ndcg@10.product_age=new' counts only what was new.
-    Where nobody has an answer, nobody has a figure: what is no figure is NaN.
+    There are figures for everybody, for each segment with at least `min_validation_customers` of them, such as 'ndcg@10.segment=loyal', and
+    of accuracy by the age of the products: 'ndcg@10.product_age=new' counts only labels of new products. Without customers the figures
+    are NaN.
     """
     segments = read_segments_before(snapshot, customers, holdout)
     labels = read_labels(snapshot, customers, holdout)
@@ -107,12 +107,12 @@ def _lists(
     return {name: EvaluatedLists(*(np.concatenate(column) for column in columns)) for name, columns in of_all.items()}
 
 
-def _groups(segments: pa.StringArray, least: int) -> Iterator[tuple[str, np.ndarray]]:
-    """What is printed by itself: (end of the metrics' names, customer numbers), everybody first."""
+def _groups(segments: pa.StringArray, min_customers: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Groups with figures of their own: (end of the metrics' names, customer numbers), everybody first."""
     yield "", np.arange(len(segments))
     for name in segments.unique().drop_null().sort().to_pylist():
         members = np.flatnonzero(is_in(segments, [name]))
-        if len(members) >= least:
+        if len(members) >= min_customers:
             yield f".segment={name}", members
 
 
@@ -140,7 +140,7 @@ def _figures(
 def _by_age(
     snapshot: Snapshot, holdout: Holdout, evaluated: Mapping[str, EvaluatedLists], labels: tuple[np.ndarray, np.ndarray]
 ) -> Iterator[Metric]:
-    """NDCG of answers about products that were new when the split began, and of those about the others."""
+    """NDCG of labels of products that were new when the split started, and of labels of the others."""
     moment = np.datetime64(holdout.starts_at, "us").astype(np.int64)
     new = snapshot.catalogue.known_at > moment - NEW_DAYS * 86_400_000_000
     model, baseline = evaluated

@@ -33,8 +33,8 @@ BY_CATEGORY = pa.schema(
 
 
 def category_shares(asked: History, category: np.ndarray, half_life_days: float) -> np.ndarray:
-    """(n, G) share of each category in what a customer did, every product by its evidence and half as much a half-life before the
-    customer's latest; a row of 0 without a history in any category.
+    """(n, G) share of each category in what a customer did. Each product counts by its evidence, which halves with every half-life before
+    the customer's latest event. The row is 0 without a history in any category.
 
     Args:
         asked: histories of n customers.
@@ -108,7 +108,7 @@ def best_of_categories(total: np.ndarray, liked: np.ndarray, members: Members, l
 
 
 def _slices(sizes: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Bounds of runs of pairs whose scores together stay within SCORES_AT_ONCE; one pair alone may be more."""
+    """Bounds of runs of pairs that have at most SCORES_AT_ONCE scores together; one pair alone may have more."""
     parts = (np.cumsum(sizes) // SCORES_AT_ONCE).astype(np.int64)
     edges = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(sizes)]
     for begin, end in pairwise(edges):
@@ -160,7 +160,7 @@ class CategoryLists:
 
         Args:
             customers, asked: n customers and their histories.
-            total: (n, P) the scores their lists are made of; left as it is.
+            total: (n, P) the scores of their lists; not changed.
         """
         shares = category_shares(asked, self.catalogue.category, self.config.half_life_days)
         numbers, worth = top_k(shares, self.config.category_lists)
@@ -178,7 +178,7 @@ class CategoryLists:
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Writes what `best` made; blocks in the order of their customers."""
+        """Writes the rows from `best`; blocks in the order of their customers."""
         self._writer.write_batch(batch)
         self.rows += len(batch)
 

@@ -1,4 +1,4 @@
-"""Variety against accuracy: how much a list loses in score for each further product of one category."""
+"""Variety against accuracy: how much score each further product of a category loses in a list."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from ml.recommend.ranking.topk import top_k
 
-# products looked at for a place in a list
+# products considered for each place in a list, and the least considered in all
 LOOKED_AT = 10
 MIN_LOOKED_AT = 100
 
 
 def diversify(total: np.ndarray, category: np.ndarray, alpha: float, k: int) -> None:
-    """Scales scores so that the best k make a varied list: a product counts (1 - alpha) to the power of the number of better ones of its
-    category.
+    """Scales scores so that the best k make a varied list: a product's score is multiplied by (1 - alpha) to the power of the number of
+    better products of its category.
 
-    Ranking by what comes out is the greedy list that gains most when each further product of a category is worth a share of (1 - alpha)
-    of the one before, as in alpha-NDCG (Clarke et al. 2008, "Novelty and diversity in information retrieval evaluation"). No loop is
-    needed: within a category the greedy list keeps the order of the scores, so the number of better ones is known from the start. The
-    order within a category stays, products without a category keep their score, and what is not among the best comes after them.
+    The ranking by the scaled scores is the greedy list that gains most if each further product of a category is worth (1 - alpha) times the
+    one before, as in alpha-NDCG (Clarke et al. 2008, "Novelty and diversity in information retrieval evaluation"). It needs no loop: within
+    a category the greedy list keeps the order of the scores, so the number of better products is known from the start. The order within
+    a category stays, products without a category keep their score, and what is not among the best comes after them.
 
     Args:
         total: (n, P) scores, above 0 or -inf; overwritten.
@@ -29,7 +29,7 @@ def diversify(total: np.ndarray, category: np.ndarray, alpha: float, k: int) -> 
     if alpha == 0 or total.shape[1] == 0:
         return
     best, worth = top_k(total, max(LOOKED_AT * k, MIN_LOOKED_AT))
-    varied = scaled(worth, category[best], alpha)
+    varied = discounted(worth, category[best], alpha)
     shown = np.isfinite(worth)
     lowest = np.where(shown, varied, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     last = np.where(shown, worth, np.inf).min(axis=1, initial=np.inf, keepdims=True)
@@ -37,7 +37,7 @@ def diversify(total: np.ndarray, category: np.ndarray, alpha: float, k: int) -> 
     np.put_along_axis(total, best, varied, 1)
 
 
-def scaled(worth: np.ndarray, group: np.ndarray, alpha: float) -> np.ndarray:
+def discounted(worth: np.ndarray, group: np.ndarray, alpha: float) -> np.ndarray:
     """(n, m) `worth`, falling along each row, times (1 - alpha) to the power of the number of earlier products of the same group (n, m);
     -1 is a group of its own."""
     places = np.arange(worth.shape[1])

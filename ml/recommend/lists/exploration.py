@@ -1,7 +1,7 @@
-"""Exploration: a share of places for products that nobody knows yet, drawn by chance, the chance written down.
+"""Exploration: a share of places for products that nobody knows yet, drawn at random with a published probability.
 
-Without it a recommender only ever learns about what it shows already. As every draw's probability (propensity) is published, the
-clicks on these rows can judge a later recommender without showing it to anybody: inverse propensity scoring (Horvitz and Thompson,
+Without it a recommender only learns about what it already shows. The probability of every draw (its propensity) is published, so clicks on
+these rows can evaluate a later recommender without showing its lists to anybody: inverse propensity scoring (Horvitz and Thompson,
 1952; for recommenders Schnabel et al., "Recommendations as Treatments", ICML 2016).
 """
 
@@ -18,11 +18,11 @@ from ml.recommend.data.customers import Customers
 from ml.recommend.data.histories import History
 from ml.recommend.data.snapshot import Snapshot
 
-# new products tonight's places are drawn from; of more, a sample that is the same for everybody
+# most new products to draw from; of more, a sample that is the same for all customers
 MAX_PRODUCTS = 1000
-# a difference of so much in the cosine of texts multiplies the odds by e
+# a difference of this much in the cosine of texts multiplies the odds by e
 COSINE = 0.1
-# share of the probability that is spread evenly, so that no propensity is tiny and no weight of a click huge
+# share of the probability that is spread evenly, so that no propensity is tiny and no click's weight huge
 EVENLY = 0.2
 
 
@@ -31,9 +31,9 @@ class Exploration:
     """What a night explores.
 
     Attributes:
-        places: (e,) places that are kept, from 0; spread over the list.
+        places: (e,) places kept for exploration, from 0; spread over the list.
         products: (F,) numbers of new products that may be shown.
-        content: scores them by their texts; None where the shop's texts do not serve.
+        content: scores them by their texts; None where the shop has no usable texts.
     """
 
     places: np.ndarray
@@ -57,7 +57,7 @@ class Exploration:
     def block(self, customers: Customers, asked: History, chance: np.ndarray) -> Draws:
         """The draws for a block of customers with their histories and chances (see `random_numbers`). Those without consent get no
         personal draw."""
-        # rounded, so that the last bits of a matrix product on more threads do not choose
+        # rounded, so that the last bits of a matrix product, which may depend on threads, decide nothing
         liking = np.zeros((len(customers), len(self.products))) if self.content is None else self.content.score(asked)[:, self.products]
         liking = np.round(liking.astype(np.float64), 3)
         return Draws(self.places, self.products, liking, chance, customers.consent)
@@ -84,7 +84,7 @@ class Draws:
         places, products: as in Exploration.
         liking: (n, F) cosines.
         chance: (n,) uint64, a random number of the customer and the night.
-        takes_part: (n,) who gets draws.
+        takes_part: (n,) which customers get draws.
     """
 
     places: np.ndarray

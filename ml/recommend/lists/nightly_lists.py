@@ -1,4 +1,4 @@
-"""The lists of a night, from the scorer to Parquet: memory does not grow with the number of customers."""
+"""The lists of a night, from the scorer to Parquet. Memory does not grow with the number of customers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ml.recommend.lists.exploration import Draws, Exploration
 from ml.recommend.lists.reasons import Reasons
 from ml.recommend.lists.rules import Rules
 from ml.recommend.ranking.blend import unit
-from ml.recommend.ranking.scoring import Lists, ListScorer, within
+from ml.recommend.ranking.scoring import ListScorer, RankedLists, within
 
-# a read of the snapshot serves this many customers, so that few reads serve all
+# customers of one read of the snapshot, so that there are few reads
 CUSTOMERS_AT_ONCE = 10_000
-# how far back a reason reaches
+# past products that a reason may name
 PAST = 20
 
 RECOMMENDATIONS = pa.schema(
@@ -46,14 +46,14 @@ DEFAULTS = pa.schema([("segment", pa.string()), ("rank", pa.int32()), ("product_
 
 
 @dataclass
-class _Block:
+class _ListBlock:
     """Makes the lists of one block of customers when the scorer asks for them.
 
     Attributes:
-        segment, age: (n,) as `Rules` wants them.
+        segment, age: (n,) as in `Rules`.
         draws: the block's exploration, if any.
-        propensities: (n, k) afterwards, of what was drawn; NaN elsewhere.
-        of_categories: afterwards, the block's rows of recommendations_by_category.
+        propensities: (n, k) set by `choose`: of what was drawn; NaN elsewhere.
+        of_categories: set by `choose`: the block's rows of recommendations_by_category.
     """
 
     rules: Rules
@@ -74,11 +74,11 @@ class _Block:
 
 
 def write_lists(snapshot: Snapshot, scorer: ListScorer, half_life_days: float, content: Content | None, out: Path) -> dict[str, int]:
-    """Writes recommendations.parquet, recommendations_by_category.parquet and recommendations_default.parquet into the folder `out`;
-    returns their rows.
+    """Writes recommendations.parquet, recommendations_by_category.parquet and recommendations_default.parquet into the folder `out`.
+    Returns their numbers of rows.
 
-    Customers with a history get their own lists. The others, and those without consent, get their segment's. The shop's rules hold
-    for all of them. New products are explored by their texts where the shop has a `content` model.
+    Customers with a history get their own lists. The others, and those without consent, get their segment's. The shop's rules apply to all
+    of them. New products are explored by their texts where the shop has a `content` generator.
     """
     segments = read_popularity(snapshot, half_life_days, by_segment=True)
     for name in read_segment_names(snapshot):
@@ -129,7 +129,7 @@ class _ListMaker:
             part, asked = customers.rows(begin, end), history.rows(begin, end)
             instead = _segment_scores(part, np.flatnonzero(np.diff(asked.indptr) == 0), self.segments)
             draws = self.exploration.block(part, asked, chance[begin:end]) if self.exploration else None
-            block = _Block(rules, self.by_category, part, asked, segment[begin:end], age[begin:end], draws)
+            block = _ListBlock(rules, self.by_category, part, asked, segment[begin:end], age[begin:end], draws)
             plain = is_in(part.segments, scorer.popular_segments)
             ranked = scorer.rank(asked, within(barred, begin, end), snapshot.config.list_length, instead, block.choose, plain)
             return _batch(snapshot, scorer, self.reasons, block, ranked, instead), block.of_categories
@@ -145,14 +145,16 @@ def _segment_scores(customers: Customers, strangers: np.ndarray, segments: Mappi
     return table[number.to_numpy(zero_copy_only=False)]
 
 
-def _batch(snapshot: Snapshot, scorer: ListScorer, reasons: Reasons, block: _Block, ranked: Lists, instead: np.ndarray) -> pa.RecordBatch:
+def _batch(
+    snapshot: Snapshot, scorer: ListScorer, reasons: Reasons, block: _ListBlock, ranked: RankedLists, instead: np.ndarray
+) -> pa.RecordBatch:
     """The rows of one block of customers, in the order of customer and rank."""
     customers, asked, shown = block.customers, block.asked, np.isfinite(ranked.scores)
     row, place = np.nonzero(shown)
     products = ranked.products[shown]
     parts = ranked.parts[shown]
     part = parts.argmax(axis=1)
-    for column, generator in enumerate(scorer.generators):  # whoever else speaks for it, what was bought before is bought again
+    for column, generator in enumerate(scorer.generators):  # what was bought before is bought again, whatever else contributed
         if generator.strategy == "buy_again":
             part[parts[:, column] > 0] = column
     contributed = parts[np.arange(len(part)), part] > 0
@@ -185,7 +187,7 @@ def _batch(snapshot: Snapshot, scorer: ListScorer, reasons: Reasons, block: _Blo
 
 
 def _because(scorer: ListScorer, asked: History, row: np.ndarray, products: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each recommended row the past product that spoke most for it (-1 where none did) and the number of its event."""
+    """For each recommended row the past product with the greatest affinity (-1 where there is none) and the number of its event."""
     place = asked.indptr[:-1][:, None] + np.arange(PAST)
     inside = place < asked.indptr[1:][:, None]
     place = np.where(inside, place, 0)
@@ -201,7 +203,7 @@ def _because(scorer: ListScorer, asked: History, row: np.ndarray, products: np.n
             continue
         best = affinity.argmax(axis=1)
         found = affinity[np.arange(len(mine)), best] > 0
-        # what is offered again speaks for itself, however far back it was bought
+        # what is offered again is its own reason, however far back it was bought
         otherwise = products[mine] if generator.strategy == "buy_again" else -1
         because[mine] = np.where(found, past[row[mine], best], otherwise)
         events[mine] = event[row[mine], best]
@@ -209,7 +211,7 @@ def _because(scorer: ListScorer, asked: History, row: np.ndarray, products: np.n
 
 
 def _write_defaults(snapshot: Snapshot, scorer: ListScorer, rules: Rules, segments: Mapping[str, np.ndarray], out: Path) -> int:
-    """One list a segment and one for 'all', of what may be shown to people of unknown age; products nobody wanted yet come last."""
+    """One list a segment and one for 'all', of what may be shown to people of unknown age. Products that nobody wanted yet come last."""
     names = sorted(segments)
     total = unit(np.stack([segments[name] for name in names])) * scorer.demotion + scorer.filling
     segment = rules.number(pa.array(names))

@@ -1,4 +1,4 @@
-"""Why a product is in a list, in words a shopper understands. Titles are plain text here; whoever shows them escapes them."""
+"""Why a product is in a list, in words for shoppers. Titles are plain text here; a page that shows them must escape them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SENTENCES: dict[str, dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_
 
 
 class Reasons:
-    """Sentences for a catalogue; all strings are looked up by product number, none is made row by row.
+    """Sentences for a catalogue. All strings are looked up by product number; none is built row by row.
 
     Args:
         catalogue: titles and categories.
@@ -36,7 +36,7 @@ class Reasons:
         title = pc.if_else(pc.greater(pc.utf8_length(title), MAX_TITLE_LENGTH), cut, title)
         empty = pa.scalar(None, pa.string())
         self._title = pc.if_else(pc.equal(title, ""), empty, title)
-        # of a path of categories the narrowest says most
+        # of a path of categories only the narrowest
         category = pc.utf8_trim_whitespace(pc.replace_substring_regex(catalogue.categories, r"^.* > ", ""))
         self._category = pc.if_else(pc.equal(category, ""), empty, category)
 

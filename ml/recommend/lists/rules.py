@@ -1,7 +1,7 @@
-"""The shop's rules for its lists: what is never shown, what has a place of its own, and of what there may not be too much.
+"""The shop's rules for its lists: what is never shown, what has a fixed place, and how many products of a kind a list may hold.
 
-Rules are data. The snapshot holds them product by product, as they are valid at the night; here they become arrays, and a block of
-customers is served at once.
+Rules are data. The snapshot has them product by product, as valid at the night. Here they become arrays that are applied to a block of
+customers at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ml.recommend.ranking.topk import top_k
 NOBODY = "all"
 # limits below are compared with counts of products in one list
 NO_LIMIT = np.iinfo(np.int16).max
-# products looked at in one round, as a multiple of the places: few rounds, and few products looked at in vain
+# products considered in one round, as a multiple of the places: few rounds, and few products considered in vain
 LOOKED_AT = 3
 
 
@@ -32,12 +32,12 @@ class Rules:
     """All rules of a night, for P products, S segments and G limits. A row of `blocked`, `pins` and `most` is a segment.
 
     Attributes:
-        segments: S names, NOBODY the last.
+        segments: S names, NOBODY last.
         blocked: (S, P) never shown to the segment.
         minimum_age: (P,) years, 0 where there is none.
-        pins: (S, k) the product that stands at each place, -1 where none does.
-        limits: (P, J) numbers of the limits a product counts for, G where there are fewer than J.
-        most: (S, G + 1) products of each limit that one list may hold; NO_LIMIT for those of other segments, and for number G.
+        pins: (S, k) the product pinned at each place, -1 where there is none.
+        limits: (P, J) numbers of the limits that a product counts for, G where there are fewer than J.
+        most: (S, G + 1) how many products of each limit a list may hold; NO_LIMIT for limits of other segments and for number G.
     """
 
     segments: Sequence[str]
@@ -110,12 +110,12 @@ class Rules:
     def choose(
         self, total: np.ndarray, k: int, segment: np.ndarray, draws: Draws | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The best lists within the limits, with the pins at their places: `top_k` for n customers of whom each has rules of its own.
+        """The best lists within the limits, with the pins at their places: `top_k` for n customers, each with rules of their own.
 
-        A list is filled from the best product down, past those of which it holds enough: of all lists that keep the limits, the one
-        that a shopper who reads from the top likes best. It is shorter than k only where every other product is refused. Places that
-        are kept for exploration are drawn after the others are filled, so that the others do not depend on chance; where nothing can
-        be drawn they are filled as usual.
+        A list is filled from the best product down and skips products of which it already holds enough. Of all lists within the limits
+        this is the best for a shopper who reads from the top. It is shorter than k only where every other product is refused. Places
+        kept for exploration are drawn after the others are filled, so that the others do not depend on chance. Where nothing can be
+        drawn they are filled as usual.
 
         Args:
             total: (n, P) float32 scores, -inf where a product may not be shown; overwritten.
@@ -124,9 +124,9 @@ class Rules:
             draws: the customers' exploration, if any.
 
         Returns:
-            (n, k) product numbers, scores, which fall, and propensities; a score of -inf marks a place that nothing may fill. A
-            product that was pinned or drawn has at least the score of the product after it. The propensity of a draw is its
-            probability; NaN elsewhere.
+            (n, k) product numbers, falling scores, and propensities. A score of -inf marks a place that nothing may fill. A product
+            that was pinned or drawn has at least the score of the product after it. The propensity of a draw is its probability; it
+            is NaN elsewhere.
         """
         if self.pins.shape[1] == 0 and self.limits.shape[1] == 0 and draws is None:
             products, scores = top_k(total, k)
@@ -169,22 +169,22 @@ class Rules:
         return np.where(shown, pins, -1)
 
     def _fill(self, filled: _Filled, held: np.ndarray, total: np.ndarray, wanted: np.ndarray, segment: np.ndarray) -> None:
-        """Goes on filling each row up to `wanted` (n,) products, best first, within the limits; `held` (n, G + 1) are the counts so far.
+        """Fills each row further, up to `wanted` (n,) products, best first, within the limits; `held` (n, G + 1) are the counts so far.
 
-        In rounds: the best products of each row are looked at from the top, and what a row must not hold any more is taken out before
-        the next. The first product of a round is always taken, so that k rounds are enough; one or two are usual.
+        It works in rounds: the best products of each row are considered from the top, and what a row must not hold any more is taken
+        out before the next round. The first product of a round is always taken, so k rounds are enough; one or two are usual.
         """
         active = np.flatnonzero(filled.counts < wanted)
         while len(active):
-            looked_at, worth = top_k(total if len(active) == len(total) else total[active], LOOKED_AT * filled.products.shape[1])
-            for place in range(looked_at.shape[1]):
-                evaluated = np.flatnonzero(np.isfinite(worth[:, place]) & (filled.counts[active] < wanted[active]))
-                rows, product = active[evaluated], looked_at[evaluated, place]
+            considered, worth = top_k(total if len(active) == len(total) else total[active], LOOKED_AT * filled.products.shape[1])
+            for place in range(considered.shape[1]):
+                open_rows = np.flatnonzero(np.isfinite(worth[:, place]) & (filled.counts[active] < wanted[active]))
+                rows, product = active[open_rows], considered[open_rows, place]
                 total[rows, product] = -np.inf
                 groups = self.limits[product]
                 room = (held[rows[:, None], groups] < self.most[segment[rows][:, None], groups]).all(axis=1)
-                rows, evaluated, product = rows[room], evaluated[room], product[room]
-                filled.products[rows, filled.counts[rows]], filled.scores[rows, filled.counts[rows]] = product, worth[evaluated, place]
+                rows, open_rows, product = rows[room], open_rows[room], product[room]
+                filled.products[rows, filled.counts[rows]], filled.scores[rows, filled.counts[rows]] = product, worth[open_rows, place]
                 filled.counts[rows] += 1
                 _count(held, rows, groups[room])
             active = active[np.isfinite(worth[:, -1]) & (filled.counts[active] < wanted[active])]
@@ -194,9 +194,9 @@ class Rules:
 
 
 def _read_rules(snapshot: Snapshot) -> dict[str, Any]:
-    """The night's rules by column: rule_id, kind, product (its number), segment (NULL for everybody's), value.
+    """The night's rules by column: rule_id, kind, product (its number), segment (NULL for all segments), value.
 
-    The shop's own, and those that follow from what reviews say.
+    They are the shop's own and those that follow from reviews.
     """
     files = [str(file) for name in ("rules", "sentiment_rules") if (file := snapshot.folder / f"{name}.parquet").exists()]
     nothing = """(select null::varchar as rule_id, null::varchar as kind, null::varchar as product_id, null::varchar as segment,
@@ -237,7 +237,7 @@ class _Filled:
 
 
 def _count(held: np.ndarray, rows: np.ndarray, groups: np.ndarray) -> None:
-    """Adds one product a row to its limits' counts; groups (r, J) repeat only the number that stands for no limit."""
+    """Adds one product a row to the counts of its limits; groups (r, J) repeat only the number that means no limit."""
     for column in groups.T:
         held[rows, column] += 1
 

@@ -1,4 +1,4 @@
-"""Similar products: alike to those who wanted both, alike in their texts, and popular in the same category where neither is known."""
+"""Similar products: wanted by the same customers, similar in their texts, and popular in the same category where neither is known."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ml.recommend.lists.rules import Rules
 from ml.recommend.ranking.inner_products import InnerProducts
 from ml.recommend.ranking.scoring import FILL
 
-# behaviour says more than texts where there is any
+# behaviour counts more than texts where there is any
 CONTENT_WEIGHT = np.float32(0.5)
-# nearest texts looked at for a place in a list
+# nearest texts considered for each place in a list
 TEXTS_PER_PLACE = 2
 
 SIMILAR = pa.schema(
@@ -38,9 +38,9 @@ SIMILAR = pa.schema(
 
 
 def write_similar(snapshot: Snapshot, generators: Sequence[CandidateGenerator], popularity: np.ndarray, out: Path) -> dict[str, int]:
-    """Writes similar_products.parquet: for every product up to `similar_length` available others; returns its rows.
+    """Writes similar_products.parquet: for every product up to `similar_length` available others. Returns its number of rows.
 
-    None has a higher minimum age than the product itself: whoever may see the one may see the other.
+    None has a higher minimum age than the product itself, so that everybody who may see the product may see them.
     """
     catalogue, config = snapshot.catalogue, snapshot.config
     count, length = len(catalogue), config.similar_length
@@ -99,13 +99,13 @@ def text_neighbours(
 ) -> np.ndarray:
     """(P, length) int32 the available products whose texts are nearest, best first, -1 where there are fewer.
 
-    All available products are looked through while they are at most `similar_text_products`. In a larger catalogue a product looks
-    through its category's, and the most popular of them where they are more than that (a product without a category through the
-    catalogue's): time grows with the number of products then, not with its square. Within what is looked through the search is exact.
+    All available products are searched while they are at most `similar_text_products`. In a larger catalogue only those of the product's
+    category are searched, the most popular ones where they are more than that (for a product without a category, the most popular of
+    the catalogue). Time then grows with the number of products, not with its square. The search among these is exact.
 
     Args:
         vectors: (P, d) of length 1 or 0; d may be 0.
-        popularity: (P,) decides who is looked through.
+        popularity: (P,) decides which products are searched.
         length: neighbours a product.
     """
     count, most = len(catalogue), config.similar_text_products

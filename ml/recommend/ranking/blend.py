@@ -1,4 +1,4 @@
-"""How candidates are weighed against each other: one scale, and weights that rank best on customers who were not learned from."""
+"""The blend of candidate generators: their scores on one scale, and the weights that rank best on customers they did not learn from."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PENALTIES = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 
 def unit(scores: np.ndarray) -> np.ndarray:
-    """(n, P) scores brought to [0, 1] row by row: the best product has 1, and where a candidate has nothing to say, 0."""
+    """(n, P) scores scaled to [0, 1] row by row: the best product has 1; 0 where a generator knows nothing."""
     return scaled(scores)[0]
 
 
 def scaled(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit scores, and (n,) what the best product of each row had before."""
+    """Unit scores, and (n,) the unscaled score of the best product of each row."""
     positive = np.maximum(scores, 0)
     best = positive.max(axis=1, keepdims=True, initial=0)
     return (positive / np.where(best > 0, best, 1)).astype(np.float32, copy=False), best[:, 0].astype(np.float32)
@@ -30,13 +30,13 @@ def scaled(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Pool:
-    """The few products that could be among a customer's best under some weights.
+    """The few products of each customer that could be among the best under any weights.
 
     Attributes:
-        scores: (c, n, m) unit scores by candidate.
+        scores: (c, n, m) unit scores by generator.
         bar: (n, m) 0, or -inf where the place is empty.
         wanted: (n, m) whether the customer went on to want the product.
-        discontent: (n, m) of the product.
+        dissatisfaction: (n, m) of the product's reviewers.
         ideal: (n,) the greatest attainable DCG.
     """
 
@@ -48,13 +48,13 @@ class Pool:
 
     @classmethod
     def of(cls, scores: Sequence[np.ndarray], allowed: np.ndarray, wanted: np.ndarray, dissatisfaction: np.ndarray, k: int) -> Pool:
-        """The best of each candidate, united.
+        """The union of the best of each generator.
 
         Args:
             scores: c times (n, P) unit scores.
             allowed, wanted: (n, P) booleans.
-            discontent: (P,).
-            k: length of the lists that are judged.
+            dissatisfaction: (P,).
+            k: length of the lists.
         """
         each = min(POOL_PER_CANDIDATE, allowed.shape[1])
         mask = torch.from_numpy(allowed)
@@ -88,7 +88,7 @@ class Pool:
         return torch.tensordot(torch.from_numpy(weights.astype(np.float32)), self.scores, dims=1)
 
     def ndcg(self, total: torch.Tensor, k: int) -> float:
-        """Mean NDCG@k of ranking by (n, m) scores; a customer without attainable answers counts 0."""
+        """Mean NDCG@k of ranking by (n, m) scores; a customer for whom nothing wanted is attainable counts 0."""
         return float(self.ndcgs(total, k).mean())
 
     def ndcgs(self, total: torch.Tensor, k: int) -> torch.Tensor:
@@ -101,12 +101,12 @@ class Pool:
 def search(pool: Pool, start: int, k: int) -> tuple[np.ndarray, float, float]:
     """Weights (c,), the penalty, and the mean NDCG@k they reach, by coordinate ascent from three starts.
 
-    The best candidate alone stays unless the blend's gain over it is beyond chance, and no penalty stays likewise (see `is_better`).
+    The best generator alone is kept unless the blend's gain over it is beyond chance. The same holds for the penalty (see `is_better`).
 
     Args:
         pool: the customers to decide on.
-        start: the candidate that stands alone at first; every other has to earn its weight.
-        k: length of the lists that are judged.
+        start: the generator of the first start, from which every other has to earn its weight.
+        k: length of the lists.
     """
     alone = np.eye(len(pool.scores))
     singles = [pool.ndcg(scores, k) for scores in pool.scores]

@@ -1,4 +1,4 @@
-"""What the ranker knows of a customer and a product: behaviour, price, stock of reviews, recency, and what the candidates say."""
+"""The ranker's features of a customer and a product: behaviour, price, reviews, recency, and the generators' scores."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def feature_table(
     catalogue: Catalogue,
     statistics: ProductStatistics,
 ) -> tuple[list[str], np.ndarray]:
-    """Names (f,) and values (n * m, f) float32 of the features, NaN where there is nothing to say.
+    """Names (f,) and values (n * m, f) float32 of the features, NaN where unknown.
 
     Args:
         asked: histories of n customers.
-        products: (n, m) products in question.
-        scores: (n, m) unit scores by candidate's name.
-        best: (n,) what is 1 in them, on the candidate's own scale, by the names of those whose scale says how sure they are.
-        catalogue, facts: of the products, before the histories' moment.
+        products: (n, m) candidates.
+        scores: (n, m) unit scores by the generator's name.
+        best: (n,) the unscaled score of what is 1 in them, by the names of the generators with comparable scores.
+        catalogue, statistics: of the products, before the histories' moment.
     """
     columns: Columns = {}
     for name, score in scores.items():
@@ -53,7 +53,7 @@ def feature_table(
 
 
 def _of_products(asked: History, products: np.ndarray, catalogue: Catalogue, statistics: ProductStatistics) -> Columns:
-    """Popularity and its trend, how many come back, age, price, discontent of reviewers."""
+    """Popularity and its trend, how many come back, age, price, dissatisfaction of reviewers."""
     week, month, ever = np.log1p(statistics.wanted_7), np.log1p(statistics.wanted_30), np.log1p(statistics.wanted)
     share = statistics.wanted_7.sum() / max(1e-9, float(statistics.wanted_30.sum()))
     by_product: Columns = {
@@ -89,11 +89,11 @@ def _of_pairs(asked: History, products: np.ndarray, statistics: ProductStatistic
     again = asked.target_days > 1
     own_gap = np.where(again, span / np.maximum(asked.target_days - 1, 1), np.nan)
     share = np.where(bought, asked.target_days / np.maximum(asked.orders_since, 1), 0)
-    # of orders between two with the product; how many have come since the last, measured in these
+    # orders from one with the product to the next; `own_orders_due` measures the orders since the last in these
     apart = np.where(again, (asked.orders_since - 1 - asked.orders_ago) / np.maximum(asked.target_days - 1, 1), np.nan)
     place = _places(asked)
     typical = statistics.gap_days[asked.product] if len(asked.product) else np.empty(0, np.float32)
-    # the customer's own interval, drawn to the product's by one more interval
+    # the customer's own interval, shrunk towards the product's, which counts as one more interval
     expected = np.where(again, (span + typical) / np.maximum(asked.target_days, 1), typical)
     return {
         "own_evidence": take(np.log1p(asked.evidence), 0),
@@ -127,7 +127,7 @@ def _places(asked: History) -> np.ndarray:
 
 
 def _of_customers(asked: History, products: np.ndarray) -> Columns:
-    """How much and how lately the customer came, the same for every product."""
+    """How much and how recently the customer came; the same for every product."""
     n = asked.customers
     size = np.diff(asked.indptr)
     some = size > 0
@@ -157,7 +157,7 @@ def _of_customers(asked: History, products: np.ndarray) -> Columns:
 
 
 def _of_groups(asked: History, products: np.ndarray, group: np.ndarray, name: str) -> Columns:
-    """The customer's liking of the product's category or brand, and what is left of the product's share of it."""
+    """How much the customer likes the product's category or brand."""
     groups = int(group.max(initial=-1)) + 1
     past = group[asked.product]
     kept = np.flatnonzero(past >= 0)
@@ -187,7 +187,7 @@ def _of_groups(asked: History, products: np.ndarray, group: np.ndarray, name: st
 
 
 def _of_prices(asked: History, products: np.ndarray, catalogue: Catalogue) -> Columns:
-    """How far the price lies from what the customer's past products cost, each measured against its category."""
+    """How far the price lies from the prices of the customer's past products, each relative to its category."""
     log_price = np.log(np.where(catalogue.price > 0, catalogue.price, np.nan))
     category = np.where(catalogue.category >= 0, catalogue.category, catalogue.category.max(initial=-1) + 1)
     priced = np.isfinite(log_price)
@@ -205,7 +205,7 @@ def _of_prices(asked: History, products: np.ndarray, catalogue: Catalogue) -> Co
 
 
 def entries(asked: History, products: np.ndarray) -> np.ndarray:
-    """(n, m) place in the histories of each customer's product, -1 where the customer never had to do with it."""
+    """(n, m) place of each product in its customer's history, -1 where it is not in it."""
     key = asked.customer * asked.products + asked.product
     order = np.argsort(key)
     wanted = np.arange(asked.customers, dtype=np.int64)[:, None] * asked.products + products

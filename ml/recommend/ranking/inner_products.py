@@ -1,9 +1,9 @@
-"""The k largest inner products of many vectors with a catalogue's, exactly, in about the time of the bare matrix product or less.
+"""The k largest inner products of many vectors with a catalogue's, exactly, in about the time of the matrix product alone or less.
 
-Scores are made a tile at a time, small enough for a core's cache, and compared with what each query has found so far; only what lies
-above is looked at again, so that no score travels through memory. The longest vectors come first, and a query is done when the longest
-one left could not reach its k-th best, by the inequality of Cauchy and Schwarz (Teflioudi, Gemulla and Mykytiuk, LEMP: Fast Retrieval of
-Large Entries in a Matrix Product, 2015).
+Scores are computed in tiles that fit into a core's cache and compared with what each query has found so far. Only scores above that go
+further, so the full matrix is never written to memory. The longest vectors come first. A query is done when even the longest vector left
+could not reach its k-th best, by the inequality of Cauchy and Schwarz (Teflioudi, Gemulla and Mykytiuk, LEMP: Fast Retrieval of Large
+Entries in a Matrix Product, 2015).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ml.recommend.threads import one_thread
 # a tile of scores, 512 KiB, and its vectors stay in a core's second-level cache
 QUERIES_A_TILE = 256
 VECTORS_A_TILE = 512
-# the bars are raised whenever so many times as many tiles are behind as when they last were
+# the bars are raised again when the number of finished tiles has grown by this factor
 OFTEN = 1.4
-# entries kept of a query before the worst are dropped, times those wanted
+# entries kept of a query before the worst are dropped, as a multiple of k
 ROOM = 4
 # pairs scored again at once
 PAIRS_AT_ONCE = 1024
@@ -32,12 +32,12 @@ Pairs = tuple[np.ndarray, np.ndarray]
 class InnerProducts:
     """A catalogue of vectors to search.
 
-    What is found depends on neither tiles nor threads: float32 only decides who is looked at, with a margin for all that rounding can do,
-    and those are scored in float64, pair by pair; of equal scores the smaller product number comes first.
+    What is found depends on neither tiles nor threads. Scores in float32 only select pairs, with a margin for rounding errors. The selected
+    pairs are scored in float64, pair by pair. Of equal scores the smaller product number comes first.
 
     Attributes:
         order: (P,) product numbers, the longest vector first.
-        place: (P,) where in that order a product is.
+        place: (P,) the place of each product in that order.
         vectors: (P, f) float32 in that order.
         tiles: the same, (f, VECTORS_A_TILE or fewer) each.
         longest: (tiles,) length of the first vector of each tile.
@@ -74,7 +74,7 @@ class InnerProducts:
             row, nth, product, score = self._ranked(some, k, *self._near(some, k, barred))
             products[row + begin, nth], scores[row + begin, nth] = product, score
 
-        # torch counts threads in each thread apart
+        # torch's number of threads is set for each thread separately
         with one_thread(), ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             list(pool.map(search, begins.tolist(), bounds[:-1].tolist(), bounds[1:].tolist()))
         return products, scores
@@ -82,7 +82,7 @@ class InnerProducts:
     def _near(self, queries: np.ndarray, k: int, hidden: Pairs) -> Pairs:
         """(rows, places) of all pairs that may be among the k best of one tile's queries, and of few others."""
         length = lengths(queries)
-        # twice what a sum of products may be wrong by in float32, whatever its order
+        # twice the largest error of a sum of products in float32, in any order
         slack = 2 * (queries.shape[1] + 8) * HALF_ULP * length * self.longest.max(initial=0)
         hidden_place = self.place[hidden[1]]
         by_place = np.argsort(hidden_place, kind="stable")
@@ -90,7 +90,7 @@ class InnerProducts:
         bounds = np.searchsorted(hidden_place, np.arange(len(self.longest) + 1) * VECTORS_A_TILE).tolist()
         found = Found(k, slack)
         ends, soonest, raised_at = self._ends(length, found), 0, 0
-        # one row more than there are queries: what is hidden from those that are done is written there
+        # one row more than there are queries: what is hidden from finished queries is written there
         room, above = torch.empty((QUERIES_A_TILE + 1) * VECTORS_A_TILE), np.empty(QUERIES_A_TILE * VECTORS_A_TILE, bool)
         rows = width = 0
         for tile, vectors in enumerate(self.tiles):
@@ -140,7 +140,7 @@ class InnerProducts:
 
 
 class Found:
-    """What one tile's queries found so far; rows with too much to keep keep their best.
+    """What one tile's queries found so far. A row that is full keeps its best.
 
     Attributes:
         k: how many of each row are wanted.
@@ -157,7 +157,7 @@ class Found:
         self.filled = np.zeros(len(slack), np.int64)
 
     def raise_bar(self, rows: np.ndarray | slice, kth: np.ndarray) -> None:
-        """Knowing scores of some rows that k products reach."""
+        """Raises the bars of some rows by scores that k products reach."""
         self.bar[rows] = np.maximum(self.bar[rows], below(kth - self.slack[rows]))
 
     def add(self, row: np.ndarray, place: np.ndarray, score: np.ndarray) -> None:
@@ -175,7 +175,7 @@ class Found:
         scores, places = self.scores[row, column], self.places[row, column]
         self.filled = np.bincount(row, minlength=len(self.filled))
         width = self.scores.shape[1]
-        if (needed := int((self.filled + count).max())) > width:  # more are alike than there is room for
+        if (needed := int((self.filled + count).max())) > width:  # too many equal scores for the room
             self.scores, self.places = (np.empty((len(self.filled), 2 * needed), kept.dtype) for kept in (self.scores, self.places))
         self.scores.fill(-np.inf)
         at = nth_of_row(row, self.filled)

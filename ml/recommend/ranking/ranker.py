@@ -1,8 +1,10 @@
-"""The second stage: gradient-boosted trees (LightGBM: Ke et al., 2017) that order the best of all candidates by how probable it is that the
-customer wants them, and, half as much, by where they belong in a list (LambdaMART: Burges, 2010). Both together order better than either:
-see docs/recommendations.md.
+"""The ranker: gradient-boosted trees (LightGBM: Ke et al., 2017) that order the best candidates of all generators.
 
-It learns from days after its candidates' history and never from the rows they were fitted on.
+It is the sum of two models: one with the binary objective (how likely the customer wants the product) and, with half the weight, one
+with the lambdarank objective (where the product belongs in the list; LambdaMART: Burges, 2010). Both together order better than either: see
+docs/recommendations.md.
+
+The ranker learns from days after the history of its generators and never from the rows that they were fitted on.
 """
 
 from __future__ import annotations
@@ -24,24 +26,24 @@ from ml.recommend.evaluation.metrics import discounts
 from ml.recommend.ranking.features import feature_table
 from ml.recommend.ranking.topk import top_k
 
-# candidates whose scores are shares or likenesses
+# generators whose scores are shares or similarities, comparable between customers and days
 COMPARABLE_SCORES = ("follow", "taste", "user_knn", "transitions")
 # the file that each booster is kept in, by its objective
 FILES = {"binary": "ranker_wishes.txt", "lambdarank": "ranker_places.txt"}
 LAMBDARANK_WEIGHT = 0.5  # of its raw score beside the log-odds of the binary objective
-TRUNCATION = 30  # pairs of which neither is among the first so many teach nothing
+TRUNCATION = 30  # pairs without a product among the first so many are not learned from
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What the ranker learns from: the pools of some customers, one after the other.
+    """What the ranker learns from: the candidate pools of some customers, one after the other.
 
     Attributes:
         names: (f,) features.
-        tables: blocks of (r, f) float32 in all; joined to one, they would be in memory twice.
+        tables: (r, f) float32, in blocks; as one table they would be in memory twice.
         wanted: (r,) whether the customer went on to want the product.
         sizes: (n,) rows of each customer.
-        answers: (n,) how many products each customer went on to want, in the pool or not.
+        label_counts: (n,) how many products each customer went on to want, in the pool or not.
         customers: (n,) their ids.
     """
 
@@ -61,7 +63,7 @@ class Rows:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Several groups of customers as one, with the first one's features: a younger shop may not have had all of its candidates."""
+        """Several groups of customers as one, with the features of the first. Earlier, a shop may not have had all of its generators."""
         names, arrays = parts[0].names, ("wanted", "sizes", "label_counts", "customers")
         tables = [arranged(part.names, table, names) for part in parts for table in part.tables]
         return cls(names, tables, *(np.concatenate([getattr(part, name) for part in parts]) for name in arrays))
@@ -78,7 +80,7 @@ class Rows:
 
 
 class Ranker:
-    """Two LightGBM models fitted on the same features: of the logistic loss, and of the places in each customer's list."""
+    """Two LightGBM models fitted on the same features, one with the binary objective and one with lambdarank."""
 
     def __init__(self, binary: lgb.Booster, lambdarank: lgb.Booster) -> None:
         self.binary = binary
@@ -86,7 +88,7 @@ class Ranker:
 
     @classmethod
     def fit(cls, rows: Rows, config: RecommenderConfig) -> Self | None:
-        """Trees fitted on the pools; None where no pool holds anything that was wanted.
+        """A ranker fitted on the pools; None where no pool has anything that was wanted.
 
         The same rows and seed give the same trees, whatever the number of threads.
         """
@@ -107,7 +109,7 @@ class Ranker:
             "num_threads": config.threads,
             "verbose": -1,
         }
-        # between counting each customer once, as NDCG does, and each wish once, which is steadier
+        # between counting each customer once, as NDCG does, and each wanted product once, which varies less
         weight = np.repeat(1 / np.sqrt(np.maximum(rows.label_counts, 1)), rows.sizes)
         tables = [table for table in rows.tables if len(table)]
         data = lgb.Dataset(
@@ -121,7 +123,7 @@ class Ranker:
         return cls(*(lgb.train(settings | objective, data, config.ranker_rounds) for objective in objectives))
 
     def predict(self, names: Sequence[str], table: np.ndarray, threads: int) -> np.ndarray:
-        """(r,) float32 worth in (0, 1) of (r, f) features; a feature the trees know and `names` does not is taken for unknown."""
+        """(r,) float32 scores in (0, 1) of (r, f) features. A feature of the trees that is not in `names` counts as unknown."""
         if not len(table):
             return np.empty(0, np.float32)
         table = arranged(names, table, self.binary.feature_name())
@@ -130,7 +132,7 @@ class Ranker:
         return expit(log_odds + LAMBDARANK_WEIGHT * order).astype(np.float32)
 
     def predict_rows(self, rows: Rows, threads: int) -> np.ndarray:
-        """(r,) of all rows."""
+        """(r,) scores of all rows."""
         return np.concatenate([self.predict(rows.names, table, threads) for table in rows.tables])
 
     def save(self, folder: Path) -> None:
@@ -150,12 +152,12 @@ class Ranker:
 
 @dataclass(frozen=True)
 class BoundRanker:
-    """A ranker with what it must know to be asked.
+    """A ranker with what its features are made of.
 
     Attributes:
         ranker: the trees.
-        names: of the candidates, in the order of their scores.
-        catalogue, facts: as of the moment of the histories it will be asked with.
+        names: of the generators, in the order of their scores.
+        catalogue, statistics: as of the moment of the histories to score for.
     """
 
     ranker: Ranker
@@ -166,22 +168,22 @@ class BoundRanker:
     def order(
         self, asked: History, pool: np.ndarray, live: np.ndarray, scores: Sequence[np.ndarray], best: Sequence[np.ndarray]
     ) -> np.ndarray:
-        """(live places,) float32 worth, in (0, 1), of the products in question.
+        """(live places,) float32 scores, in (0, 1), of the candidates.
 
         Args:
             asked: histories of n customers.
             pool: (n, m) product numbers.
             live: (n, m) whether a place holds a product that may be shown.
             scores: c times (n, m) unit scores.
-            best: c times (n,) what is 1 in them.
+            best: c times (n,) the unscaled score of what is 1 in them.
         """
-        of, sure = dict(zip(self.names, scores, strict=True)), comparable_scores(self.names, best)
-        names, table = feature_table(asked, pool, of, sure, self.catalogue, self.statistics)
+        of, comparable = dict(zip(self.names, scores, strict=True)), comparable_scores(self.names, best)
+        names, table = feature_table(asked, pool, of, comparable, self.catalogue, self.statistics)
         return self.ranker.predict(names, table[live.ravel()], threads=1)
 
 
 def arranged(names: Sequence[str], table: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
-    """The (r, f) columns called `names` in the order of `wanted`; a feature that is not among them is unknown."""
+    """The (r, f) columns called `names` in the order of `wanted`; NaN for a feature that is not among them."""
     if list(names) == list(wanted):
         return table
     place = {name: number for number, name in enumerate(names)}
@@ -190,17 +192,17 @@ def arranged(names: Sequence[str], table: np.ndarray, wanted: Sequence[str]) -> 
 
 
 def comparable_scores(names: Sequence[str], best: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Of the candidates' greatest scores those whose scale is the same for every customer and every day: what popularity sums up is not."""
+    """The generators' greatest scores, of those whose scale is the same for every customer and every day. Popularity's, a sum, is not."""
     return {name: of for name, of in zip(names, best, strict=True) if name in COMPARABLE_SCORES}
 
 
 def pool_of(scores: Sequence[np.ndarray], bar: np.ndarray, each: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """The best products of each candidate and of the bar, united, in the order of their numbers.
+    """The union of the best products of each generator and of the bar, in the order of their numbers.
 
     Args:
         scores: c times (n, P) unit scores.
-        bar: (n, P) positive, what orders products that a candidate scores alike, -inf where a product may not be shown.
-        each: products that each of them brings at most; a candidate brings none that it does not score.
+        bar: (n, P) positive, orders products to which a generator gives equal scores; -inf where a product may not be shown.
+        each: most products of each of them; a generator adds none that it does not score.
 
     Returns:
         (n, m) products, (n, m) whether the place holds one that may be shown, and c times (n, m) unit scores.

@@ -21,19 +21,19 @@ from ml.recommend.ranking.topk import top_k
 from ml.recommend.selection.choice import RecommenderChoice
 from ml.recommend.threads import Result, side_by_side
 
-# so little that it decides only where no candidate has anything to say
+# so small that it decides only where no generator gives a score
 FILL = 1e-4
 MIN_SHARE = 0.02
 
 
 @dataclass(frozen=True)
-class Lists:
+class RankedLists:
     """The best products of n customers.
 
     Attributes:
         products: (n, k) product numbers, best first.
         scores: (n, k), -inf where nothing was left to show.
-        parts: (n, k, c) what each candidate contributed.
+        parts: (n, k, c) what each generator contributed.
     """
 
     products: np.ndarray
@@ -43,18 +43,18 @@ class Lists:
 
 @dataclass(frozen=True)
 class ListScorer:
-    """Candidates and their weights, ready to rank.
+    """Candidate generators and their weights, ready to rank.
 
     Attributes:
-        candidates, weights: c of each.
-        demotion: (P,) what is left of a product's score after its reviewers' discontent, in [0, 1].
-        popularity: (P,) orders what no candidate scores; of equal ones the smaller product number comes first.
+        generators, weights: c of each.
+        demotion: (P,) factor in [0, 1] on a product's score for the dissatisfaction of its reviewers.
+        popularity: (P,) orders what no generator scores; of equal ones the smaller product number comes first.
         allowed: (P,) products that may be shown at all.
         config: sizes of the blocks.
-        category: (P,) numbers that lists shall vary in; None leaves them as they are.
-        diversity: how much they shall (see `diversify`).
-        popular_segments: customers of these get popularity alone; whoever asks says who they are.
-        second: orders the best of all candidates anew; None where the weights alone decide.
+        category: (P,) numbers in which lists are made to vary; None leaves the lists as they are.
+        diversity: how much they vary (see `diversify`).
+        popular_segments: customers of these get popularity alone; the caller of `rank` says which customers they are.
+        bound_ranker: reorders the best candidates of all generators; None where the weights alone decide.
     """
 
     generators: Sequence[CandidateGenerator]
@@ -76,9 +76,9 @@ class ListScorer:
         return filling
 
     def by_block(self, customers: int, work: Callable[[int, int], Result]) -> Iterator[Result]:
-        """What `work` makes of blocks of customers, begin to end, in their order; as many at a time as there are threads.
+        """What `work` returns for blocks of customers, begin to end, in their order; as many at a time as there are threads.
 
-        A block's dense scores, one table a candidate and a few for working, take `score_chunk_mb`.
+        A block's dense scores, one table a generator and a few more, take `score_chunk_mb`.
         """
         row_bytes = 4 * max(1, len(self.popularity)) * (len(self.generators) + 4)
         size = max(1, min(self.config.score_chunk_rows, self.config.score_chunk_mb * 2**20 // row_bytes))
@@ -93,15 +93,15 @@ class ListScorer:
         instead: np.ndarray | None = None,
         choose: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]] = top_k,
         plain: np.ndarray | None = None,
-    ) -> Lists:
-        """The k best products of each customer asked for.
+    ) -> RankedLists:
+        """The k best products of each customer.
 
         Args:
             asked: histories of n customers, few enough for one block.
             owned: (customer numbers, product numbers) that may not be shown.
             k: length of the lists.
             instead: (number of customers without a history, P) unit scores for those.
-            choose: makes lists of (n, P) scores, which it may overwrite, as `top_k` does.
+            choose: makes lists from (n, P) scores, as `top_k` does; it may overwrite the scores.
             plain: (n,) whether the customer gets popularity alone.
         """
         scores, greatest = zip(*(scaled(generator.score(asked)) for generator in self.generators), strict=True)
@@ -123,11 +123,11 @@ class ListScorer:
         if self.category is not None:
             diversify(total, self.category, self.diversity, k)
         products, best = choose(total, k)
-        # a candidate without a weight speaks in the second stage only
+        # a generator without a weight contributes through the ranker only
         shares = np.maximum(self.weights, MIN_SHARE) if self.bound_ranker is not None else self.weights
         parts = np.stack([np.take_along_axis(block, products, 1) for block in scores], axis=2) * shares.astype(np.float32)
         parts[nobody] = 0
-        return Lists(products, best, parts)
+        return RankedLists(products, best, parts)
 
     def _order(
         self,
@@ -138,7 +138,7 @@ class ListScorer:
         total: np.ndarray,
         ordered: np.ndarray,
     ) -> None:
-        """Puts the products that the second stage orders before all others: they score 1 to 2, the others half of what they did."""
+        """Puts the products that the ranker orders before all others: they score 1 to 2, and the scores of the others are halved."""
         bar = np.where(np.isfinite(total), self.filling, np.float32(-np.inf))
         pool, live, pooled = pool_of(scores, bar, self.config.ranker_each)
         live &= ordered[:, None]
@@ -156,8 +156,8 @@ def scorer_by(
     config: RecommenderConfig,
     ranker: Ranker | None = None,
 ) -> ListScorer:
-    """Asks fitted candidates by a choice, with facts as of the moment that will be asked about. Popularity alone is left as it is. A
-    ranker orders what all of them bring."""
+    """Fitted generators with the weights of a choice and statistics as of the moment to score for. Popularity alone is not diversified.
+    With a ranker all generators take part."""
     popularity = next(generator.worth for generator in fitted if type(generator) is Popularity)
     category = catalogue.category if set(choice.weights) != {Popularity.name} else None
     generators, bound_ranker = [generator for generator in fitted if choice.weights.get(generator.name, 0) > 0], None

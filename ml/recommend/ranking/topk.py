@@ -1,4 +1,4 @@
-"""The k best of each row, exactly: of equal scores the smaller product number, whatever the kernel does with ties."""
+"""The k best of each row, exactly. Of equal scores the smaller product number comes first, whatever the kernel does with ties."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     block = torch.from_numpy(scores)
     values, products = block.topk(k, dim=1)
     worst = values[:, -1:]
-    # a kernel may pick any of the products that share the last place's score: where there are more of them than places, choose anew
+    # a kernel may pick any of the products that share the last place's score; where they are more than the places left, choose again
     crowded = torch.nonzero((block >= worst).sum(1) > k)[:, 0]
     if len(crowded):
         rows, last = block[crowded], worst[crowded]

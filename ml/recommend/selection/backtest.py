@@ -1,4 +1,4 @@
-"""Exams that choices are made on: customers asked with what was known before, and what the candidates had to offer them."""
+"""Backtests: what generators would have scored on past days, from the history before them, beside what customers then wanted."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from ml.recommend.threads import Result
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Customers begin to end of an holdout: their histories, (n, P) what may be shown and what was wanted, and c times (n, P) unit scores
-    with (n,) what is 1 in them."""
+class _BacktestBlock:
+    """Customers begin to end of a holdout: their histories, (n, P) what may be shown and what was wanted, and c times (n, P) unit scores
+    with (n,) the unscaled score of what is 1 in them."""
 
     begin: int
     end: int
@@ -54,7 +54,7 @@ def _by_block(
     customers: Customers,
     generators: Sequence[CandidateGenerator],
     config: RecommenderConfig,
-    work: Callable[[_Block], Result],
+    work: Callable[[_BacktestBlock], Result],
 ) -> Iterator[Result]:
     history = read_history(snapshot, customers, holdout.starts_at)
     owned, labels = read_owned(snapshot, customers, holdout.starts_at), read_labels(snapshot, customers, holdout)
@@ -68,22 +68,20 @@ def _by_block(
         wanted = np.zeros_like(allowed)
         wanted[within(labels, begin, end)] = True
         scores, best = zip(*(scaled(generator.score(asked)) for generator in generators), strict=True)
-        return work(_Block(begin, end, asked, allowed, wanted, scores, best))
+        return work(_BacktestBlock(begin, end, asked, allowed, wanted, scores, best))
 
     return scorer.by_block(len(customers), of_block)
 
 
 def backtest_pool(snapshot: Snapshot, holdout: Holdout, generators: Sequence[CandidateGenerator], config: RecommenderConfig) -> Pool:
-    """What the blend of some candidates is chosen on; see `rehearse`."""
-    customers, dissatisfaction = (
-        evaluated_users(snapshot, holdout, config.max_validation_customers),
-        read_dissatisfaction(snapshot, holdout.starts_at),
-    )
+    """What the blend of some generators is chosen on; see `backtest`."""
+    customers = evaluated_users(snapshot, holdout, config.max_validation_customers)
+    dissatisfaction = read_dissatisfaction(snapshot, holdout.starts_at)
     return Pool.joined(list(_by_block(snapshot, holdout, customers, generators, config, lambda block: block.pool(dissatisfaction))))
 
 
 def backtest_rows(snapshot: Snapshot, holdout: Holdout, generators: Sequence[CandidateGenerator], config: RecommenderConfig) -> Rows:
-    """What the second stage learns from; see `rehearse`."""
+    """What the ranker learns from; see `backtest`."""
     customers = evaluated_users(snapshot, holdout, config.max_validation_customers)
     maker = _RowMaker.of(snapshot, holdout, customers, generators, config)
     return Rows.joined(list(_by_block(snapshot, holdout, customers, generators, config, maker.rows)))
@@ -92,11 +90,11 @@ def backtest_rows(snapshot: Snapshot, holdout: Holdout, generators: Sequence[Can
 def backtest(
     snapshot: Snapshot, holdout: Holdout, generators: Sequence[CandidateGenerator], config: RecommenderConfig
 ) -> tuple[Pool, Rows]:
-    """What the blend is chosen on and what the second stage learns from: the same customers of the holdout, in the order of their ids.
+    """What the blend is chosen on and what the ranker learns from: the same customers of the holdout, in the order of their ids.
 
     Args:
-        snapshot, holdout: the questions.
-        candidates: fitted on nothing after the holdout's start.
+        snapshot, holdout: the days to test on.
+        generators: fitted on nothing after the holdout's start.
         config: sizes, and the most customers.
     """
     customers = evaluated_users(snapshot, holdout, config.max_validation_customers)
@@ -110,14 +108,14 @@ def backtest(
 
 @dataclass(frozen=True)
 class _RowMaker:
-    """Makes the second stage's rows of a block.
+    """Makes the ranker's rows of a block.
 
     Attributes:
-        names: of the candidates.
+        names: of the generators.
         ids: (n,) of all customers.
-        catalogue, facts: of the products, before the holdout.
-        filling: (P,) orders what a candidate scores alike.
-        each: products that a candidate brings at most.
+        catalogue, statistics: of the products, before the holdout.
+        filling: (P,) orders products to which a generator gives equal scores.
+        each: most candidates of a generator.
     """
 
     names: Sequence[str]
@@ -136,11 +134,11 @@ class _RowMaker:
         names = [generator.name for generator in generators]
         return cls(names, ids, snapshot.catalogue, statistics, by_popularity(statistics.wanted_7), config.ranker_each)
 
-    def rows(self, block: _Block) -> Rows:
+    def rows(self, block: _BacktestBlock) -> Rows:
         bar = np.where(block.allowed, self.filling, np.float32(-np.inf))
         pool, live, scores = pool_of(block.scores, bar, self.each)
-        said, sure = dict(zip(self.names, scores, strict=True)), comparable_scores(self.names, block.best)
-        features, table = feature_table(block.asked, pool, said, sure, self.catalogue, self.statistics)
+        unit_scores, comparable = dict(zip(self.names, scores, strict=True)), comparable_scores(self.names, block.best)
+        features, table = feature_table(block.asked, pool, unit_scores, comparable, self.catalogue, self.statistics)
         hit = np.take_along_axis(block.wanted, pool, 1) & live
         of = self.ids[block.begin : block.end]
         return Rows(features, [table[live.ravel()]], hit[live], live.sum(axis=1), block.wanted.sum(axis=1), of)

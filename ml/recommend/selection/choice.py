@@ -11,17 +11,17 @@ class RecommenderChoice:
     """What validation decided, kept with the model.
 
     Attributes:
-        weights: weight by candidate's name, adding up to 1.
+        weights: weight by the generator's name; they add up to 1.
         penalty: how much of an unhappily reviewed product's score is taken off; 0 means off.
         half_life_days: of popularity.
-        customers: how many customers it was decided on; 0 means that there were too few, and popularity serves alone.
+        customers: how many customers it was decided on; 0 means that there were too few, and popularity is used alone.
         ndcg, popularity_ndcg: NDCG@10 of the blend and of popularity on them.
-        diversity: how much variety they liked best.
-        popular_segments: segments that popularity served better; it serves them.
-        second_stage: whether trees order what the candidates bring, or the weights alone.
-        stretches: of days that the trees learned from, the validation days among them.
-        held_out: how many customers that was decided on, unknown to weights and trees; 0: there were too few.
-        held_out_ndcg, held_out_blend_ndcg: NDCG@10 on them with the trees and with the weights alone.
+        diversity: the variety that ranked best for them.
+        popular_segments: segments for which popularity ranked better; they get popularity.
+        second_stage: whether a ranker orders the candidates, or the weights alone.
+        stretches: how many windows of days the ranker learned from, the validation days included.
+        held_out: how many customers that was decided on, from whom neither weights nor ranker learned; 0 where there were too few.
+        held_out_ndcg, held_out_blend_ndcg: NDCG@10 on them with the ranker and with the weights alone.
     """
 
     weights: Mapping[str, float]

@@ -1,5 +1,5 @@
-"""What a night decides on its validation days: the half-life of popularity, the blend, whether a second stage orders better, how much
-variety the customers like, and which segments popularity serves better."""
+"""What a night decides on its validation days: the half-life of popularity, the blend, whether a ranker orders better, how much variety
+the customers like, and for which segments popularity ranks better."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ml.recommend.selection.variety import best_variety
 
 log = logging.getLogger(__name__)
 
-HELD_OUT = 3  # every third customer decides between blend and second stage
+HELD_OUT = 3  # every third customer decides between blend and ranker
 HALF_LIVES = (3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 365.0)
 
 
@@ -42,9 +42,9 @@ class Decision:
 
     Attributes:
         choice: the decision.
-        candidates: those it was made with, none where there were too few customers.
-        ranker: the second stage, None where the blend serves.
-        learned: what the second stage learned from.
+        generators: those it was made with; none where there were too few customers.
+        ranker: None where the blend alone orders.
+        learned: what the ranker learned from.
     """
 
     choice: RecommenderChoice
@@ -55,13 +55,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class RankerTrial:
-    """Whether trees order better than the blend.
+    """Whether a ranker orders better than the blend.
 
     Attributes:
-        judged: trees that do not know the customers held out; None where the blend stays.
-        ranker: trees that have learned from all, None likewise.
-        learned: what from.
-        figures: what the choice says of it.
+        evaluated: the ranker that did not learn from the customers held out; None where the blend is kept.
+        ranker: the ranker that learned from all; None likewise.
+        learned: what it learned from.
+        figures: fields of the choice.
     """
 
     evaluated: Ranker | None
@@ -76,22 +76,22 @@ def popularity_alone(config: RecommenderConfig) -> RecommenderChoice:
 
 
 def decide(snapshot: Snapshot, cache: Path, config: RecommenderConfig, kept: Sequence[CandidateGenerator] = ()) -> Decision:
-    """The half-life of popularity first, then the blend, both by NDCG on validation customers; then whether a second stage beats it, and
-    by customers that neither knows, variety and segments.
+    """Decides the half-life of popularity first, then the blend, both by NDCG on validation customers; then whether a ranker is better.
+    Variety and segments follow, by customers from whom neither blend nor ranker learned.
 
     Args:
-        kept: sequence models of a former night, which may be gone on from.
+        kept: sequence models of an earlier night, from which a fit may continue.
     """
     holdout = selection_holdout(snapshot)
     customers = evaluated_users(snapshot, holdout, config.max_validation_customers)
     if len(customers) < config.min_validation_customers:
-        log.info("blend: only %d customers to choose on, popularity serves alone", len(customers))
+        log.info("blend: only %d customers to choose on, popularity is used alone", len(customers))
         return Decision(popularity_alone(config))
     half_life, popularity_ndcg = _best_half_life(snapshot, holdout, config)
     generators = fit_generators(snapshot, cache, holdout.starts_at, half_life, config, earlier=kept)
     pool, rows = backtest(snapshot, holdout, generators, config)
-    evaluated_apart = len(customers) >= config.ranker_min_customers
-    held = np.arange(len(customers)) % HELD_OUT == 0 if evaluated_apart else np.zeros(len(customers), dtype=bool)
+    has_ranker_trial = len(customers) >= config.ranker_min_customers
+    held = np.arange(len(customers)) % HELD_OUT == 0 if has_ranker_trial else np.zeros(len(customers), dtype=bool)
     weights, penalty, ndcg = search(pool.only(~held), start=0, k=K)
     named = {generator.name: round(float(weight), 4) for generator, weight in zip(generators, weights, strict=True) if weight > 0}
     log.info(
@@ -99,7 +99,7 @@ def decide(snapshot: Snapshot, cache: Path, config: RecommenderConfig, kept: Seq
     )
     choice = RecommenderChoice(named, penalty, half_life, len(customers), ndcg, popularity_ndcg)
     trial = RankerTrial(None, None, (), {})
-    if evaluated_apart:
+    if has_ranker_trial:
         apart = pool.only(held)
         blend_ndcg = apart.ndcgs(apart.total(weights) * (1 - penalty * apart.dissatisfaction), K).numpy()
         earlier_rows = list(_earlier_rows(snapshot, holdout, cache, half_life, len(customers), config))
@@ -117,10 +117,10 @@ def decide(snapshot: Snapshot, cache: Path, config: RecommenderConfig, kept: Seq
 def try_ranker(
     latest: Rows, earlier_rows: Sequence[Rows], held: np.ndarray, blend_ndcg: np.ndarray, config: RecommenderConfig
 ) -> RankerTrial:
-    """Trees that do not know the customers `held` out decide: a second stage is kept where they rank those better, whom the weights do
-    not know either, beyond chance. (n held out,) `blend_ndcg` is the NDCG of the weights on each.
+    """Decides whether a ranker is used: it must rank the customers `held` out better than the blend beyond chance. Neither the ranker that
+    is compared nor the weights of the blend learned from these customers. (n held out,) `blend_ndcg` is the NDCG of the blend on each.
 
-    More days are more to learn from, but stale where a shop changes: earlier stretches are left out where the latest alone ranks
+    More days are more to learn from, but may be outdated where a shop changes. Earlier windows are left out where the latest alone ranks
     better beyond chance (see `is_better`).
     """
     held_out, learned = latest.only(held), [latest, *earlier_rows]
@@ -128,14 +128,14 @@ def try_ranker(
     if earlier_rows:
         alone, by_latest = _trained([latest], held_out, config)
         gain = by_latest - scores
-        log.info("second stage: NDCG@%d %.4f with earlier days, %.4f without", K, scores.mean(), by_latest.mean())
+        log.info("ranker: NDCG@%d %.4f with earlier windows, %.4f without", K, scores.mean(), by_latest.mean())
         if is_better(gain):
             evaluated, scores, learned = alone, by_latest, [latest]
     if evaluated is None:
         return RankerTrial(None, None, learned, {})
     ndcg = float(scores.mean())
     blend = float(blend_ndcg.mean())
-    log.info("second stage: NDCG@%d %.4f, blend %.4f on %d customers held out", K, ndcg, blend, len(held_out.sizes))
+    log.info("ranker: NDCG@%d %.4f, blend %.4f on %d customers held out", K, ndcg, blend, len(held_out.sizes))
     ranker = Ranker.fit(Rows.joined(learned), config) if is_better(scores - blend_ndcg) else None
     figures = {"held_out": len(held_out.sizes), "held_out_ndcg": ndcg, "held_out_blend_ndcg": blend}
     figures |= {"second_stage": ranker is not None, "stretches": len(learned)}
@@ -143,9 +143,9 @@ def try_ranker(
 
 
 def _trained(learned: Sequence[Rows], held_out: Rows, config: RecommenderConfig) -> tuple[Ranker | None, np.ndarray]:
-    """A ranker of what was learned of other customers, and (n,) NDCG of those held out; 0 where there was nothing to learn."""
-    told = Rows.joined([rows.only(~np.isin(rows.customers, held_out.customers)) for rows in learned])
-    trial = Ranker.fit(told, config)
+    """A ranker that learned from the other customers, and (n,) its NDCG on those held out; 0 where there was nothing to learn from."""
+    others = Rows.joined([rows.only(~np.isin(rows.customers, held_out.customers)) for rows in learned])
+    trial = Ranker.fit(others, config)
     if trial is None:
         return None, np.zeros(len(held_out.sizes))
     return trial, held_out.ndcg(trial.predict_rows(held_out, config.threads), K)
@@ -154,7 +154,7 @@ def _trained(learned: Sequence[Rows], held_out: Rows, config: RecommenderConfig)
 def _earlier_rows(
     snapshot: Snapshot, holdout: Holdout, cache: Path, half_life: float, customers: int, config: RecommenderConfig
 ) -> Iterator[Rows]:
-    """Rows of earlier days, each by candidates fitted before them, as far as the customers are too few without."""
+    """Rows of earlier windows, each by generators fitted before it, until there are enough customers."""
     for _, before in zip(range(config.ranker_windows - 1), earlier_holdouts(snapshot, holdout), strict=False):
         if customers >= config.ranker_customers:
             return
@@ -173,15 +173,15 @@ def _worse_segments(
     model: ListScorer,
     customers: Customers,
 ) -> list[str]:
-    """The segments that a model serves worse than popularity on the holdout's customers, asked of the candidates it was chosen with."""
+    """The segments for which popularity ranks better than the model on the holdout's customers, with the generators of the choice."""
     segments = read_segments_before(snapshot, customers, holdout)
-    if holdout.split is None or segments.null_count == len(segments):  # too young a shop to know of segments
+    if holdout.split is None or segments.null_count == len(segments):  # the shop is too young to have segments
         return []
     config = model.config
     baselines = {"popularity": scorer_by(popularity_alone(config), generators, snapshot.catalogue, statistics, model.allowed, config)}
     evaluation = evaluate_lists(snapshot, holdout, holdout.split, model, baselines, customers)
     worse = worse_than_popularity(evaluation, segments, config.min_validation_customers)
-    log.info("segments: popularity serves %s", ", ".join(worse) or "none of its own")
+    log.info("segments served by popularity: %s", ", ".join(worse) or "none")
     return worse
 
 

@@ -1,4 +1,4 @@
-"""How much variety the validation customers like: where lists of one category after the other find more, they are made so."""
+"""How much variety the validation customers like: lists are varied as far as that finds more of what they wanted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml.recommend.data.holdouts import Holdout, read_labels
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation import metrics
 from ml.recommend.evaluation.evaluate import K
-from ml.recommend.lists.diversity import LOOKED_AT, MIN_LOOKED_AT, scaled
+from ml.recommend.lists.diversity import LOOKED_AT, MIN_LOOKED_AT, discounted
 from ml.recommend.ranking.scoring import ListScorer, within
 
 log = logging.getLogger(__name__)
@@ -23,11 +23,11 @@ TRIED = (0.02, 0.05, 0.1, 0.2, 0.35)
 
 
 def best_variety(snapshot: Snapshot, holdout: Holdout, model: ListScorer, customers: Customers, least: float) -> float:
-    """The value of `diversity`, at least `least`, whose lists have the highest NDCG; more than that only if the gain over it is beyond
-    chance (see `is_better`).
+    """The value of `diversity` whose lists have the highest NDCG. It is at least `least`, and higher only where the gain over `least` is
+    beyond chance (see `is_better`).
 
     Args:
-        model: ranks without any variety.
+        model: ranks without variety.
         customers: of the holdout (see `evaluated_users`).
     """
     history, owned = read_history(snapshot, customers, holdout.starts_at), read_owned(snapshot, customers, holdout.starts_at)
@@ -42,7 +42,7 @@ def best_variety(snapshot: Snapshot, holdout: Holdout, model: ListScorer, custom
         hits = np.take_along_axis(wanted, ranked.products, 1) & np.isfinite(ranked.scores)
         for_all = []
         for value in tried:
-            order = np.argsort(-scaled(ranked.scores, category[ranked.products], value), axis=1, kind="stable")[:, :K]
+            order = np.argsort(-discounted(ranked.scores, category[ranked.products], value), axis=1, kind="stable")[:, :K]
             kept = np.take_along_axis(hits, order, 1)
             for_all.append(metrics.ndcg(kept, wanted.sum(axis=1)))
         return np.stack(for_all, axis=1)

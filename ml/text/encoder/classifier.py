@@ -1,6 +1,6 @@
-"""A pretrained encoder with a classification head: fine-tuned, asked, saved and loaded.
+"""A pretrained encoder with a classification head: fine-tuning, scoring, saving and loading.
 
-Trained in batches of similar lengths, so that little of a batch is padding; asked one text at a time, without any padding, in eight-bit
+Training uses batches of similar lengths, so that there is little padding. Scoring takes one text at a time, without padding, in eight-bit
 integers where the processor multiplies them fast. A text's logits therefore depend on nothing but the text and the weights.
 """
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 WARM_UP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
-HEAD_PACE = 10.0  # times the rate of pretrained layers, which are near their goal from the start
+HEAD_PACE = 10.0  # times the learning rate of pretrained layers, which are close to their optimum from the start
 MAX_GRADIENT_NORM = 1.0
 BUCKET_BATCHES = 32
 TEXTS_A_TURN = 32
@@ -42,10 +42,10 @@ class EncoderClassifier:
     """Texts to logits over stars (five of them) or over LABELS.
 
     Attributes:
-        model: the classifier, or PEFT's around it; float32, in evaluation mode outside of `train`, by which alone it changes.
+        model: the classifier, or PEFT's around it; float32, in evaluation mode outside of `train`, and changed only there.
         tokenizer: its fast tokenizer.
         max_tokens: tokens of a text that are read.
-        regime: which of the weights are trained.
+        regime: which weights are trained.
     """
 
     def __init__(self, model: Any, tokenizer: Any, max_tokens: int, regime: Regime = "full") -> None:
@@ -67,7 +67,7 @@ class EncoderClassifier:
 
     @property
     def of_stars(self) -> bool:
-        """Whether the head tells five stars apart, else the three classes."""
+        """Whether the head predicts the five stars; else it predicts the three classes."""
         return int(self.model.config.num_labels) == len(STARS)
 
     def train(
@@ -83,15 +83,15 @@ class EncoderClassifier:
     ) -> None:
         """Fine-tune on n tokenized texts and their (n,) targets with AdamW, a linear warm-up and a linear decay to zero.
 
-        Attention is trained without dropout, which halves the time; the dropout of the hidden states stays.
+        Attention is trained without dropout, which halves the time. Hidden states keep theirs.
 
         Args:
-            tokens: as `tokenize` gives them.
+            tokens: from `tokenize`.
             targets: stars minus one, or indices into LABELS.
-            weights: (n,) what each text counts.
-            epochs: of each epoch the rows that are shown (see `budget.plan_epochs`).
+            weights: (n,) weight of each text.
+            epochs: the rows that each epoch shows (see `budget.plan_epochs`).
             learning_rate: its peak for pretrained layers; others have a multiple of it.
-            seed: decides order and dropout; the same seed and texts give the same weights.
+            seed: of order and dropout; the same seed and texts give the same weights.
         """
         from transformers import get_linear_schedule_with_warmup
 
@@ -114,12 +114,12 @@ class EncoderClassifier:
                 ids, mask = self._pad([tokens[row] for row in batch])
                 with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
                     output = self.model(input_ids=ids, attention_mask=mask, labels=goal[batch])
-                loss = output.loss.float()  # with AdaLoRA's penalty where it is that
+                loss = output.loss.float()  # includes AdaLoRA's penalty in that regime
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT_NORM)
                 optimizer.step()
-                if allocating:  # between the gradients and the next step, as the method has it
+                if allocating:  # between the gradients and the next step, as the method requires
                     self.model.base_model.update_and_allocate(step)
                 schedule.step()
                 progress.add(len(batch), loss)
@@ -128,7 +128,7 @@ class EncoderClassifier:
         self.model.eval()
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of n texts, the first `max_tokens` of each, marks included."""
+        """Token ids of n texts, the first `max_tokens` of each, special tokens included."""
         if not texts:
             return []
         return list(self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens, return_attention_mask=False)["input_ids"])
@@ -163,13 +163,13 @@ class EncoderClassifier:
         return class_log_probabilities(outputs)
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's JSON files, and config.json with model.safetensors, or only the adapters and the head for a PEFT regime."""
+        """Write the tokenizer's JSON files and either config.json with model.safetensors or, for a PEFT regime, only adapters and head."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
     @classmethod
     def load(cls, folder: Path, encoder: str, max_tokens: int, regime: Regime, *, stars: bool) -> EncoderClassifier:
-        """The classifier as `save` left it; adapters are put on `encoder` again."""
+        """The classifier as `save` left it; adapters are added to `encoder` again."""
         from ml.text.encoder.mean_pooled import MeanPooledClassifier
 
         if regime in ("full", "head"):
@@ -179,18 +179,18 @@ class EncoderClassifier:
         return cls(model, load_tokenizer(str(folder)), max_tokens, regime)
 
     def weights(self) -> bytes:
-        """The weights as one safetensors document; of a PEFT regime those that were trained, since the others are the encoder's own."""
+        """The weights as one safetensors document; in a PEFT regime only the trained ones, because the others are the encoder's own."""
         kept = self.model.state_dict()
         if self.regime not in ("full", "head"):
             kept = {name: weight.detach() for name, weight in self.model.named_parameters() if weight.requires_grad}
         return to_bytes({name: tensor.contiguous().clone() for name, tensor in kept.items()})
 
     def copy(self) -> EncoderClassifier:
-        """A classifier of its own with the same weights."""
+        """A separate classifier with the same weights."""
         return EncoderClassifier(copy.deepcopy(self.model), self.tokenizer, self.max_tokens, self.regime)
 
     def _at_their_rates(self, learning_rate: float) -> list[dict[str, Any]]:
-        """The trained weights as parameter groups: among pretrained layers the head learns faster, and so do additions (PACE)."""
+        """The trained weights as parameter groups. The head learns faster than pretrained layers; so do additions (PACE)."""
         trained = [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]
         if self.regime != "full":
             return [{"params": [weight for _, weight in trained], "lr": PACE[self.regime] * learning_rate}]
@@ -207,17 +207,17 @@ class EncoderClassifier:
 
 
 def trains_in_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself; one that does not takes longer over it than over float32."""
+    """Whether this processor has instructions for bfloat16; without them bfloat16 is slower than float32."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def scores_in_int8() -> bool:
-    """Whether this processor multiplies eight-bit integers itself."""
+    """Whether this processor has instructions for eight-bit integers."""
     return INT8_ENGINE in torch.backends.quantized.supported_engines and bool(torch.cpu._is_vnni_supported())
 
 
 def for_scoring(model: Any, regime: Regime) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A copy to ask for (1, outputs) logits of one text's (1, t) tokens: adapters merged, dense layers in eight bits where that is fast.
+    """A copy for scoring: one text's (1, t) tokens to (1, outputs) logits, with adapters merged and, where that is fast, eight-bit layers.
 
     Weights are scaled per output, activations per text (dynamic quantization, Jacob et al., 2018).
     """
@@ -229,28 +229,28 @@ def for_scoring(model: Any, regime: Regime) -> Callable[[torch.Tensor], torch.Te
 
         torch.backends.quantized.engine = INT8_ENGINE
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch announces a successor in a package of its own
+            warnings.simplefilter("ignore")  # torch announces a successor in another package
             fast = quantize_dynamic(fast, {torch.nn.Linear: per_channel_dynamic_qconfig}, inplace=True)
     return traced(fast) if lean else lambda tokens: fast(input_ids=tokens).logits
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Batches of row numbers, all rows once, of similar lengths within a batch and in random order.
+    """Batches of row numbers in random order. Every row occurs once, and rows of a batch have similar lengths.
 
-    Rows are shuffled, sorted by length within stretches of 32 batches, cut, and the batches shuffled.
+    Rows are shuffled, sorted by length within buckets of 32 batches, and cut into batches, which are shuffled.
     """
     order = rng.permutation(len(lengths))
-    stretch = BUCKET_BATCHES * batch_size
+    bucket = BUCKET_BATCHES * batch_size
     batches: list[np.ndarray] = []
-    for start in range(0, len(order), stretch):
-        rows = order[start : start + stretch]
+    for start in range(0, len(order), bucket):
+        rows = order[start : start + bucket]
         rows = rows[np.argsort(lengths[rows], kind="stable")]
         batches += [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
     yield from (batches[number] for number in rng.permutation(len(batches)))
 
 
 def _set_attention_dropout(model: Any, share: float) -> None:
-    """Set the dropout inside of attention, which the fused attention of processors does not have."""
+    """Set the dropout inside attention, which the fused attention on processors does not support."""
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Dropout) and name.endswith(("self.dropout", "attention.dropout")):
             module.p = share

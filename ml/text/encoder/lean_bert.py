@@ -1,8 +1,8 @@
-"""A BERT classifier as it is asked: one text at a time without padding, queries, keys and values in one product.
+"""A BERT classifier for scoring: one text at a time without padding, with queries, keys and values in one product.
 
-The same numbers as transformers' own modules give, sooner: a third of the activations' roundings to eight bits falls away, and so does
-what those modules do for masks, caches and hooks. Traced, it runs without Python's lock, so that two threads score nearly twice as much
-as one.
+It gives the same numbers as transformers' own modules, but faster: a third of the activations' roundings to eight bits is not needed, and
+neither is what those modules do for masks, caches and hooks. Traced, it runs without Python's lock, so that two threads score nearly
+twice as much as one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 class LeanBert(torch.nn.Module):
-    """Shares the modules of a `MeanPooledClassifier` whose encoder is BERT (`is_bert`); for asking only, without dropout."""
+    """Shares the modules of a `MeanPooledClassifier` whose encoder is BERT (`is_bert`). For scoring only, without dropout."""
 
     def __init__(self, classifier: Any) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class LeanBert(torch.nn.Module):
 
 
 def traced(model: Any) -> Any:
-    """A `LeanBert`, or what quantization made of it, as TorchScript; texts of every length run through the same trace."""
+    """A `LeanBert`, quantized or not, as TorchScript; texts of every length use the same trace."""
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.export, its successor, runs under Python's lock
         return torch.jit.trace(model, torch.zeros((1, 2), dtype=torch.int64), check_trace=False)
@@ -62,7 +62,7 @@ class _Layer(torch.nn.Module):
 
 
 def is_bert(classifier: Any) -> bool:
-    """Whether `LeanBert` can take a classifier's place; PEFT's, which puts tokens of its own before a text, it cannot."""
+    """Whether `LeanBert` can replace a classifier. It cannot replace PEFT's, which puts its own tokens before a text."""
     from ml.text.encoder.mean_pooled import MeanPooledClassifier
 
     return isinstance(classifier, MeanPooledClassifier) and classifier.config.model_type == "bert"

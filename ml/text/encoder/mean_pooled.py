@@ -1,6 +1,6 @@
-"""A classifier on the mean of an encoder's token vectors, for which sentence encoders were pretrained, and not on its first token.
+"""A classifier on the mean of an encoder's token vectors, as sentence encoders were pretrained, and not on its first token.
 
-Callable as transformers' own classifiers are, so that its pipeline and the PEFT library take it for one.
+It is called like transformers' own classifiers, so that its pipeline and the PEFT library accept it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class MeanPooledClassifier(PreTrainedModel):
 
     @classmethod
     def start(cls, encoder: str, outputs: Sequence[str]) -> MeanPooledClassifier:
-        """Encoder `encoder` (see `encoder_folder`) with a new head over `outputs`; torch's seed decides how the head starts."""
+        """Encoder `encoder` (see `encoder_folder`) with a new head over `outputs`, which is initialised by torch's seed."""
         loaded = load_encoder(encoder)
         loaded.config.id2label = dict(enumerate(outputs))
         loaded.config.label2id = {name: number for number, name in enumerate(outputs)}
@@ -67,12 +67,12 @@ class MeanPooledClassifier(PreTrainedModel):
         """Logits (b, outputs) of (b, t) tokens, and the loss where there are `labels`.
 
         Args:
-            attention_mask: (b, t), or (b, prefix + t) where PEFT puts invented tokens before each text; None if nothing is padding.
-            labels: (b, outputs) what each output should be, times the weight of the text: the loss is the mean cross-entropy.
-            past_key_values: keys and values of invented tokens.
+            attention_mask: (b, t), or (b, prefix + t) where PEFT puts virtual tokens before each text; None without padding.
+            labels: (b, outputs) target of each output times the weight of the text; the loss is the mean cross-entropy.
+            past_key_values: keys and values of virtual tokens.
         """
         options["return_dict"] = True
-        if past_key_values is not None:  # which not every encoder takes
+        if past_key_values is not None:  # not every encoder accepts it
             options["past_key_values"] = past_key_values
         hidden = self.encoder(input_ids, attention_mask=attention_mask, **options)[0].float()
         if attention_mask is None:

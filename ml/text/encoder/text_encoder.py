@@ -1,4 +1,4 @@
-"""Texts as vectors of the pretrained encoder, each text encoded once: the vectors outlive the night, kept by text and encoder."""
+"""Texts as vectors of the pretrained encoder. Each text is encoded once; vectors are kept by text and encoder and outlive the night."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_TOKENS = 128
 WIDTH_STEP = 8  # tokens; batches are padded to a multiple of it
 TOKENS_AT_ONCE = 2048
 TEXTS_PER_FILE = 20_000
-UNUSED_SECONDS = 60 * 86_400  # after which a file of vectors is deleted
+UNUSED_SECONDS = 60 * 86_400  # without use, after which a file of vectors is deleted
 
 
 class TextEncoder:
@@ -31,7 +31,7 @@ class TextEncoder:
 
     Args:
         name: folder or hub name of the encoder; '' for the packaged all-MiniLM-L6-v2.
-        cache: folder the vectors are kept in, one Parquet file per addition; safe to share between nights and processes.
+        cache: folder of the vectors, one Parquet file per addition; safe to share between nights and processes.
         threads: threads torch may use while encoding.
         max_tokens: tokens of a text that are read.
         layers: how many of the encoder's layers are run; None for all.
@@ -45,7 +45,7 @@ class TextEncoder:
         self.folder = cache / "text_vectors" / encoder_id(name, max_tokens, layers)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, d) float32 vectors of length 1; an empty text is all zeros. Equal texts get equal vectors, whatever they are encoded with."""
+        """(n, d) float32 vectors of length 1, zeros for an empty text. Equal texts always get equal vectors."""
         hashes = np.array(
             [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() if text.strip() else "" for text in texts], dtype=object
         )
@@ -53,7 +53,7 @@ class TextEncoder:
         first, wanted = first[wanted != ""], wanted[wanted != ""]
         known, vectors = self._cached(wanted)
         missing = np.flatnonzero(~np.isin(wanted, known))
-        for begin in range(0, len(missing), TEXTS_PER_FILE):  # a killed night keeps what it encoded so far
+        for begin in range(0, len(missing), TEXTS_PER_FILE):  # a night that is killed keeps what it has encoded so far
             part = missing[begin : begin + TEXTS_PER_FILE]
             fresh = self._encode([texts[i] for i in first[part]])
             self._keep(wanted[part], fresh)
@@ -69,11 +69,11 @@ class TextEncoder:
         return found
 
     def _encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Batches of fixed shapes by length: of another shape, a product's last bits depend on what else is in the batch."""
+        """Encodes in batches of fixed shapes by length. Otherwise the last bits of a vector would depend on the rest of the batch."""
         tokenizer, encoder = load_tokenizer(self.name), load_encoder(self.name)
         if self.layers is not None:
             encoder.encoder.layer = encoder.encoder.layer[: self.layers]
-        # a text's first tokens never lie beyond its first few thousand characters; a 100 kB text is not read whole
+        # a text's first tokens lie within its first few thousand characters, so a 100 kB text is not read whole
         rows = tokenizer([text[: self.max_tokens * 32] for text in texts], truncation=True, max_length=self.max_tokens)["input_ids"]
         lengths = np.array([len(row) for row in rows])
         widths = np.minimum(-(-lengths // WIDTH_STEP) * WIDTH_STEP, self.max_tokens)
@@ -123,7 +123,7 @@ class TextEncoder:
 
 
 def encoder_id(name: str, max_tokens: int = MAX_TOKENS, layers: int | None = None) -> str:
-    """16 hex digits that change with anything which changes the vectors: the encoder's files, the tokens read and the layers run."""
+    """16 hex digits that change with everything that changes the vectors: the encoder's files, the tokens read and the layers run."""
     place = encoder_folder(name)
     digest = hashlib.sha256(f"{max_tokens} {layers} {WIDTH_STEP}".encode())
     if isinstance(place, Path):

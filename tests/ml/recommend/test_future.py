@@ -1,4 +1,4 @@
-"""Nothing that is judged, and no choice, depends on what came after the moment that was asked about: on a real night's features."""
+"""No evaluation and no choice depends on what came after its moment: on a real night's features."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TIMES = {"products": ("created_at", "first_seen_at")}
 
 
 def without_future(features: Path, out: Path, cut: str, evaluated: list[Split]) -> Path:
-    """A snapshot of which all is gone that was not known when the split `cut` began, but for the answers of the splits `judged`."""
+    """A snapshot without all that was not known when the split `cut` began, except the labels of the splits `evaluated`."""
     out.mkdir()
     with duckdb.connect() as db:
         db.execute(f"create table cut as select starts_at as moment from '{features}/splits.parquet' where split = ?", [cut])
@@ -75,13 +75,13 @@ def eager() -> RecommenderConfig:
     return RecommenderConfig(threads=1, memory_gb=0.5, min_validation_customers=2, ranker_min_customers=6, ranker_rounds=20)
 
 
-def test_what_comes_after_a_split_begins_moves_nothing_that_is_chosen_or_judged(
+def test_what_comes_after_a_split_begins_moves_nothing_that_is_chosen_or_evaluated(
     features: Path, tmp_path: Path, eager: RecommenderConfig
 ) -> None:
     whole, cache = Recommender(eager), tmp_path / "cache"
     whole.choose(Snapshot(features, eager), cache)
     chosen = learned(whole, tmp_path / "chosen")
-    assert whole.ranker is not None or whole.choice.held_out, "the second stage was tried"
+    assert whole.ranker is not None or whole.choice.held_out, "the ranker was tried"
     whole.refit(Snapshot(features, eager), BEFORE_TEST, cache)
     fitted, evaluated = learned(whole, tmp_path / "fitted"), whole.evaluate(features, "test", cache)
     assert len(evaluated.unit_ids) > 5
@@ -95,15 +95,17 @@ def test_what_comes_after_a_split_begins_moves_nothing_that_is_chosen_or_judged(
     again = Recommender(eager)
     again.fit(before_test, BEFORE_TEST, cache)
     assert learned(again, tmp_path / "fitted_again") == fitted
-    judged_again = again.evaluate(before_test, "test", cache)
-    assert repr(judged_again.metrics) == repr(evaluated.metrics)
-    np.testing.assert_array_equal(judged_again.unit_scores, evaluated.unit_scores)
+    evaluated_again = again.evaluate(before_test, "test", cache)
+    assert repr(evaluated_again.metrics) == repr(evaluated.metrics)
+    np.testing.assert_array_equal(evaluated_again.unit_scores, evaluated.unit_scores)
 
     kept = Recommender.load(tmp_path / "fitted")
-    assert repr(kept.evaluate(features, "test", cache).metrics) == repr(evaluated.metrics), "a kept model is asked with facts of that time"
+    assert repr(kept.evaluate(features, "test", cache).metrics) == repr(evaluated.metrics), (
+        "a kept model is asked with statistics of that time"
+    )
 
 
-def test_facts_of_the_night_are_those_dbt_has(published_night: Night, features: Path, eager: RecommenderConfig) -> None:
+def test_statistics_of_the_night_are_those_dbt_has(published_night: Night, features: Path, eager: RecommenderConfig) -> None:
     snapshot = Snapshot(features, eager)
     with duckdb.connect(str(published_night.warehouse), read_only=True) as db:
         share = f"repeat_share >= {eager.repeatable_share} and buyers > 0"

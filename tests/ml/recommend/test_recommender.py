@@ -1,4 +1,4 @@
-"""The recommender as the nightly uses it: fitted, judged, asked, kept."""
+"""The recommender as the nightly uses it: fitted, evaluated, asked, kept."""
 
 from __future__ import annotations
 

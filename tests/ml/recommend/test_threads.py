@@ -54,8 +54,8 @@ def test_what_goes_wrong_in_a_piece_is_raised():
         list(side_by_side(lambda piece: 1 // piece, [2, 1, 0, 1], 2))
 
 
-def test_no_candidate_depends_on_threads_nor_most_on_who_else_is_asked(tmp_path, config):
-    """Every kind of candidate; their products of vectors are BLAS's, whose last digits depend on the number of rows."""
+def test_no_generator_depends_on_threads_nor_most_on_who_else_is_asked(tmp_path, config):
+    """Every kind of generator; their products of vectors are BLAS's, whose last digits depend on the number of rows."""
     products = {
         f"p{p:03d}": {
             "title": f"Thing {p}",

@@ -10,7 +10,7 @@ from ml.recommend.data.histories import HABIT_DECAY, read_history
 from ml.recommend.data.snapshot import Snapshot
 
 
-def test_a_habit_fades_with_the_orders_since(tmp_path, config):
+def test_a_habit_decays_with_the_orders_since(tmp_path, config):
     events = [*bought("c", "milk", 1, 2, 2.4, 5), *bought("c", "bread", 1, 9), ("c", "tea", "view", START + 3 * DAY)]
     snapshot = Snapshot(write_snapshot(tmp_path / "features", events, {name: {} for name in ("bread", "milk", "tea")}), config)
     history = read_history(snapshot, active_customers(snapshot))

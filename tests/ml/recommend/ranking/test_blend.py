@@ -8,7 +8,7 @@ import pytest
 from ml.recommend.ranking.blend import Pool, search, unit
 
 
-def test_the_blend_finds_the_candidate_that_knows_and_the_penalty_that_helps():
+def test_the_blend_finds_the_generator_that_knows_and_the_penalty_that_helps():
     rng = np.random.default_rng(4)
     wanted = rng.random((300, 40)) < 0.1
     noise, knows = rng.random((300, 40)).astype(np.float32), (wanted * 0.5 + rng.random((300, 40))).astype(np.float32)
@@ -25,7 +25,7 @@ def test_the_blend_finds_the_candidate_that_knows_and_the_penalty_that_helps():
 
 
 def test_a_gain_within_its_error_does_not_make_a_blend():
-    """One candidate knows something, one nothing; on twenty customers some mixture of the two is a little better by chance."""
+    """One generator knows something, one nothing; on twenty customers some mixture of the two is a little better by chance."""
     alone = 0
     for seed in range(8):
         rng = np.random.default_rng(seed)

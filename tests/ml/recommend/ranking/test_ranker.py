@@ -1,4 +1,4 @@
-"""The second stage: learned from later days than its candidates, the same whatever the threads, and only where it helps."""
+"""The ranker: learned from later days than its generators, the same on any number of threads, and used only where it helps."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def learning(config: RecommenderConfig) -> RecommenderConfig:
     return config.model_copy(update={"ranker_min_customers": 30, "ranker_rounds": 20, "ranker_windows": 2})
 
 
-def test_the_second_stage_is_chosen_on_customers_held_out_and_written_down(features, tmp_path, learning):
+def test_the_ranker_is_chosen_on_customers_held_out_and_written_down(features, tmp_path, learning):
     model = Recommender(learning)
     model.fit(features, BEFORE_TEST, tmp_path)
     assert model.choice.held_out > 0
@@ -79,7 +79,7 @@ def whole(rows: Rows) -> np.ndarray:
 
 
 def rows_of(features: Path, config: RecommenderConfig) -> Rows:
-    """What the second stage learns from on the validation days."""
+    """What the ranker learns from on the validation days."""
     snapshot = Snapshot(features, config)
     holdout = selection_holdout(snapshot)
     generators = fit_generators(snapshot, features.parent, holdout.starts_at, 30.0, config, {Popularity.name, Repeat.name})
@@ -129,7 +129,7 @@ def test_kept_trees_say_the_same_and_do_without_unknown_features(features, confi
     assert np.isfinite(kept.predict(list(rows.names)[1:], whole(rows)[:, 1:], 1)).all()
 
 
-def test_rows_of_a_time_with_other_candidates_are_joined_by_the_features_names(features, config):
+def test_rows_of_a_time_with_other_generators_are_joined_by_the_features_names(features, config):
     rows = rows_of(features, config)
     other = replace(rows, names=[*list(rows.names)[:0:-1], "only_then"], tables=[table[:, ::-1] for table in rows.tables])
     joined = Rows.joined([rows, other])
@@ -187,11 +187,11 @@ def made_up(customers: range, likes: int, seed: int) -> Rows:
     return Rows(["x"], [x.reshape(-1, 1)], wanted.ravel(), np.full(len(x), 20), np.ones(len(x), int), ids)
 
 
-def test_earlier_stretches_are_learned_from_unless_they_are_stale(learning):
+def test_earlier_windows_are_learned_from_unless_they_are_outdated(learning):
     latest, held = made_up(range(90), 1, 1), np.arange(90) % 3 == 0
-    for likes, stretches in ((1, 2), (-1, 1)):
+    for likes, windows in ((1, 2), (-1, 1)):
         trial = try_ranker(latest, [made_up(range(100, 280), likes, 2)], held, np.full(30, 0.1), learning)
-        assert trial.figures["stretches"] == stretches == len(trial.learned)
+        assert trial.figures["stretches"] == windows == len(trial.learned)
         assert trial.evaluated is not None and trial.ranker is not None
         assert trial.figures["second_stage"] and trial.figures["held_out"] == 30
 

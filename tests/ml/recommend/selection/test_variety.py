@@ -13,7 +13,7 @@ from ml.recommend.selection.variety import best_variety
 
 
 class OneCategoryFirst:
-    """A candidate that knows no better than to put one category before the other."""
+    """A generator that knows no better than to put one category before the other."""
 
     name = "one_category_first"
     strategy = "popular"
