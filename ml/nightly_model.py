@@ -81,19 +81,27 @@ class NightlyModel(ABC):
     @classmethod
     @abstractmethod
     def test_starts_at(cls, features: Path) -> datetime | None:
-        """The moment (UTC, without zone) at which the snapshot's test rows begin; None where there are none. A model fitted on BEFORE_TEST
-        learns from nothing at or after it."""
+        """The moment (UTC, without zone) at which the snapshot's test rows begin; None where there are none. `fit` learns from
+        nothing at or after it."""
 
     @abstractmethod
-    def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
-        """Learn from the rows of `splits`, and from nothing else.
+    def fit(self, features: Path, cache: Path, warm_start: Self | None = None) -> None:
+        """Learn from the rows before the test days, and from nothing else, so that the model can be evaluated on these days.
+
+        Choices (blend weights, calibration) are made on validation rows.
 
         Args:
             features: the snapshot folder.
-            splits: BEFORE_TEST for a model to evaluate, EVERYTHING for one to predict with. Choices (blend weights, calibration) are made
-                on validation rows for BEFORE_TEST and taken over from `warm_start` for EVERYTHING.
             cache: folder that outlives the night, for what depends on content alone (text vectors by hash).
-            warm_start: an earlier model to continue from.
+            warm_start: a model of an earlier night to continue from.
+        """
+
+    @abstractmethod
+    def refit(self, features: Path, cache: Path, evaluated: Self) -> None:
+        """Learn from all rows, those of the test days too, so that the model can predict.
+
+        Args:
+            evaluated: the model that `fit` left on the same snapshot; its choices are taken over.
         """
 
     @abstractmethod

@@ -29,7 +29,7 @@ from include.learn.tuned import found_before, with_found
 from include.night import Night
 from include.predictions import forget_ended, mark_ended
 from ml.model_spec import ModelSpec, known_models
-from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, NightlyModel
+from ml.nightly_model import Evaluation, NightlyModel
 
 log = logging.getLogger(__name__)
 
@@ -97,13 +97,13 @@ def _challenge(night: Night, model: type[NightlyModel], config: Any, before: Sta
     forget_judged(night, model.name)
     earlier = _load(model, before.champion.judged, config) if before.champion else None
     challenger = model(config)
-    challenger.fit(night.features, BEFORE_TEST, _cache(night), warm_start=earlier)
+    challenger.fit(night.features, _cache(night), warm_start=earlier)
     fresh = challenger.evaluate(night.features, "test", _cache(night))
     outcome, champion, reference = _decide(night, model, config, before, (challenger, fresh), earlier, compared_with, made)
     log.info("%s: %s", model.name, "the challenger is promoted" if outcome.is_new else f"the champion of {champion} predicts")
     if outcome.is_new:
         refitted = model(config)
-        refitted.fit(night.features, EVERYTHING, _cache(night), warm_start=challenger)
+        refitted.refit(night.features, _cache(night), challenger)
         outcome = replace(outcome, predictor=refitted)
     starts_at = model.test_starts_at(night.features)
     with keeping(night, model.name) as folder:

@@ -30,7 +30,7 @@ from include.learn.tuned import forget_found, keep_found, with_found
 from include.night import Night, parse_as_of
 from include.settings import Settings
 from ml.model_spec import known_models
-from ml.nightly_model import BEFORE_TEST, Evaluation
+from ml.nightly_model import Evaluation
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -123,7 +123,7 @@ def _judge(night: Night, config: BaseModel, snapshot: Path) -> Callable[[dict[st
 
     def judge(settings: dict[str, float]) -> Evaluation:
         model = SPEC.load_class()(config.model_copy(update=settings))
-        model.fit(snapshot, BEFORE_TEST, cache)
+        model.fit(snapshot, cache)
         return model.evaluate(snapshot, "test", cache)
 
     return judge

@@ -49,7 +49,6 @@ class Recommender(NightlyModel):
         choice: what validation decided.
         generators: those with a weight and those of ALWAYS. With a ranker, which uses every score, all that suit the shop.
         ranker: None where the blend alone orders.
-        _backtested: the generators that the choice was made with, until the final fit has continued from them.
         _kept: their sequence model, for a later night. While a night fits, those of the night before.
         _learned: what the ranker learned from, until it learns from the test days too. It is not saved.
     """
@@ -63,7 +62,6 @@ class Recommender(NightlyModel):
         self.choice = popularity_alone(config)
         self.products = pa.array([], pa.string())
         self.generators: list[CandidateGenerator] = []
-        self._backtested: Sequence[CandidateGenerator] = ()
         self._kept: list[SequenceModel] = []
         self.ranker: Ranker | None = None
         self._learned: Sequence[Rows] = ()
@@ -82,26 +80,24 @@ class Recommender(NightlyModel):
         return min((row["starts_at"] for row in splits if row["split"] == "test"), default=None)
 
     # ---- fitting ---------------------------------------------------------------------------------------------------
-    def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
-        """See NightlyModel.
-
-        With `warm_start` and EVERYTHING the choice is taken over. Otherwise it is made on validation rows, by generators fitted on the
-        rows before them, and the generators are then fitted again on all of `splits`. With BEFORE_TEST, `warm_start` is the model of
-        an earlier night; a fit may continue from its sequence models (see `SequenceModel.fit`).
-        """
+    def fit(self, features: Path, cache: Path, warm_start: Self | None = None) -> None:
+        """See NightlyModel. The generators that the choice was made with saw only training rows; then they are fitted again on all rows
+        before the test days. They may continue from the sequence models of `warm_start` (see `SequenceModel.fit`)."""
         torch.set_num_threads(self.config.threads)
         snapshot = Snapshot(features, self.config)
-        if warm_start is not None and tuple(splits) == BEFORE_TEST:
+        if warm_start is not None:
             warm_start._align(snapshot, cache)
             self._kept = warm_start._sequences()
-        if warm_start is not None and tuple(splits) == EVERYTHING:
-            self.choice, self.ranker = warm_start.choice, warm_start._ranker_of_everything(snapshot, cache)
-            self._backtested = warm_start.generators if warm_start.products.equals(snapshot.catalogue.ids) else ()
-        elif "validation" in splits:
-            self.choose(snapshot, cache)
-        else:
-            self.choice = popularity_alone(self.config)
-        self.refit(snapshot, splits, cache)
+        self.choose(snapshot, cache)
+        self.fit_generators(snapshot, BEFORE_TEST, cache)
+
+    def refit(self, features: Path, cache: Path, evaluated: Self) -> None:
+        """See NightlyModel. The ranker learns from the test days too, by scores of `evaluated`, which has not seen them."""
+        torch.set_num_threads(self.config.threads)
+        snapshot = Snapshot(features, self.config)
+        self.choice, self.ranker = evaluated.choice, evaluated._ranker_of_everything(snapshot, cache)
+        earlier = evaluated.generators if evaluated.products.equals(snapshot.catalogue.ids) else ()
+        self._fit_generators_on(snapshot, EVERYTHING, cache, earlier)
 
     def choose(self, snapshot: Snapshot, cache: Path) -> None:
         """Makes the choice on validation rows, by generators that were fitted on the rows before them.
@@ -111,17 +107,20 @@ class Recommender(NightlyModel):
         """
         decided = decide(snapshot, cache, self.config, self._kept)
         self.choice, self.ranker, self._learned = decided.choice, decided.ranker, decided.learned
-        self.generators, self._backtested, self.products = list(decided.generators), decided.generators, snapshot.catalogue.ids
+        self.generators, self.products = list(decided.generators), snapshot.catalogue.ids
 
-    def refit(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path) -> None:
-        """Fits the chosen generators on the rows of the splits. The sequence model continues from the one that the choice was made with."""
+    def fit_generators(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path) -> None:
+        """Fits the chosen generators on the rows of the splits; the sequence model continues from the one that the choice was made with,
+        which is kept for a later night."""
+        backtested, self.generators = self.generators, []
+        self._fit_generators_on(snapshot, splits, cache, [*backtested, *self._kept])
+        self._kept = [generator for generator in backtested if isinstance(generator, SequenceModel)]
+
+    def _fit_generators_on(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path, earlier: Sequence[CandidateGenerator]) -> None:
         self.products = snapshot.catalogue.ids
         names = None if self.choice.second_stage else {*self.choice.weights, *ALWAYS}
-        backtested, self._backtested, self.generators = self._backtested, (), []
-        earlier = [*backtested, *self._kept]
         before, half_life = snapshot.end_of(splits), self.choice.half_life_days
         self.generators = fit_generators(snapshot, cache, before, half_life, self.config, names, earlier)
-        self._kept = [generator for generator in backtested if isinstance(generator, SequenceModel)] if tuple(splits) == BEFORE_TEST else []
 
     def _ranker_of_everything(self, snapshot: Snapshot, cache: Path) -> Ranker | None:
         """The ranker after learning from the test days too, by the scores of this model, which has not seen them."""

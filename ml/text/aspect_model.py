@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml.nightly_model import Evaluation, Metric, NightlyModel, Split
+from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation, Metric, NightlyModel, Split
 from ml.text.aspects import SentencePolarity, Term, find_terms, sentences_of, terms_in
 from ml.text.aspects_config import AspectsConfig
 from ml.text.reviews import clean_sql, count_labelled, first_labelled, open_reader, read_labelled
@@ -53,7 +53,15 @@ class AspectModel(NightlyModel):
     def test_starts_at(cls, features: Path) -> datetime | None:
         return first_labelled(features, "test")
 
-    def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:  # noqa: ARG002
+    def fit(self, features: Path, cache: Path, warm_start: Self | None = None) -> None:  # noqa: ARG002
+        """See NightlyModel; it begins anew every night, and there is nothing to choose."""
+        self._learn(features, BEFORE_TEST, cache)
+
+    def refit(self, features: Path, cache: Path, evaluated: Self) -> None:  # noqa: ARG002
+        """See NightlyModel."""
+        self._learn(features, EVERYTHING, cache)
+
+    def _learn(self, features: Path, splits: Sequence[Split], cache: Path) -> None:
         """Learn polarity from the reviews of `splits` with few and with many stars, and the terms from all of them."""
         config = self.config
         reviews = read_labelled(

@@ -96,46 +96,43 @@ class SentimentModel(NightlyModel):
     def test_starts_at(cls, features: Path) -> datetime | None:
         return first_labelled(features, "test")
 
-    def fit(self, features: Path, splits: Sequence[Split], cache: Path, warm_start: Self | None = None) -> None:
-        """Learn from labelled reviews (see `NightlyModel.fit`); reads features/reviews.parquet.
+    def fit(self, features: Path, cache: Path, warm_start: Self | None = None) -> None:  # noqa: ARG002
+        """Learn from labelled reviews before the test days (see `NightlyModel.fit`); reads features/reviews.parquet.
 
-        For BEFORE_TEST all classifiers learn from the training rows, and choices are made on the validation rows; then the linear model and
-        the network are fitted to both. For EVERYTHING the encoder continues from `warm_start` over the rows it has not seen, the others
-        are fitted from scratch, and the choices of `warm_start` stay. Without `warm_start`, a fit for BEFORE_TEST comes first. After an
-        earlier model without an encoder every night tries a new encoder, and every night tries a new network. The fit does not continue
-        from an encoder that has seen reviews of the validation or test days, which happens when these days moved or history came late.
+        All classifiers learn from the training rows, and choices are made on the validation rows; then the linear model and the network
+        are fitted to both. After an earlier model without an encoder every night tries a new encoder, and every night tries a new network.
+        The fit does not continue from an encoder that reads texts differently, nor from one that has seen reviews of the validation or
+        test days, which happens when these days moved or history came late.
         """
-        if warm_start is not None and any(
-            getattr(warm_start.config, name) != getattr(self.config, name) for name in ("encoder", "max_tokens", "regime")
-        ):
-            log.info("the earlier model reads texts differently (encoder, tokens or regime): starting from scratch")
-            warm_start = None
-        if warm_start is not None and warm_start.encoder is not None and tuple(splits) == BEFORE_TEST:
-            known = count_seen(features, ["validation", "test"], warm_start.seen)
-            if known:
-                log.info("the earlier encoder has seen %d reviews of the validation and test days: starting from scratch", known)
-                warm_start = None
-        if tuple(splits) == EVERYTHING:
-            before_test = warm_start
-            if before_test is None:
-                before_test = type(self)(self.config)
-                before_test.fit(features, BEFORE_TEST, cache)
-            self._continue(features, EVERYTHING, before_test)
-            self._fit_linear(features, EVERYTHING, before_test.linear.strength)
-            self.network = before_test.network and (fit_network(features, EVERYTHING, self.config, self.reader) or before_test.network)
-            self.choices, self.chosen = before_test.choices, before_test.chosen
-            return
+        earlier = warm_start if warm_start is not None and self._may_continue(features, warm_start) else None
         validation = self._read(features, ["validation"])
-        if warm_start is None or warm_start.encoder is None:  # without an encoder there is nothing to continue from
+        if earlier is None or earlier.encoder is None:  # without an encoder there is nothing to continue from
             self._start(features, validation)
         else:
-            self._continue(features, ["train"], warm_start)
-            self._fit_linear(features, ["train"], warm_start.linear.strength)
+            self._continue(features, ["train"], earlier)
+            self._fit_linear(features, ["train"], earlier.linear.strength)
         self.network = fit_network(features, ["train"], self.config, self.reader)
         self._choose(validation)
         self._fit_linear(features, BEFORE_TEST, self.linear.strength)
         if self.network:
             self.network = fit_network(features, BEFORE_TEST, self.config, self.reader) or self.network
+
+    def refit(self, features: Path, cache: Path, evaluated: Self) -> None:  # noqa: ARG002
+        """See NightlyModel. The encoder continues from `evaluated` over the rows it has not seen, the others are fitted from scratch."""
+        self._continue(features, EVERYTHING, evaluated)
+        self._fit_linear(features, EVERYTHING, evaluated.linear.strength)
+        self.network = evaluated.network and (fit_network(features, EVERYTHING, self.config, self.reader) or evaluated.network)
+        self.choices, self.chosen = evaluated.choices, evaluated.chosen
+
+    def _may_continue(self, features: Path, earlier: Self) -> bool:
+        """Whether a fit may continue from an earlier night's model; if not, the log says why."""
+        if any(getattr(earlier.config, name) != getattr(self.config, name) for name in ("encoder", "max_tokens", "regime")):
+            log.info("the earlier model reads texts differently (encoder, tokens or regime): starting from scratch")
+            return False
+        known = count_seen(features, ["validation", "test"], earlier.seen) if earlier.encoder is not None else 0
+        if known:
+            log.info("the earlier encoder has seen %d reviews of the validation and test days: starting from scratch", known)
+        return not known
 
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:  # noqa: ARG002
         """Evaluate on the labelled reviews of `split`, beside a balanced TF-IDF logistic regression fitted on all splits before it.

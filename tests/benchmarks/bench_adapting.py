@@ -125,7 +125,7 @@ def lines(features: Path, scratch: Path, config: SentimentConfig, epochs: int) -
             adapted(way, texts, folder, config, epochs)
         seconds = time.perf_counter() - began
         model = SentimentModel(config.model_copy(update={"encoder": str(folder) if way else config.encoder}))
-        model.fit(features, BEFORE_TEST, features)
+        model.fit(features, features)
         decided = model.score(test.texts)[1]
         first = decided if first is None else first
         yield {

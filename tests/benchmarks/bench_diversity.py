@@ -18,7 +18,6 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from ml.nightly_model import BEFORE_TEST
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.recommender import Recommender
 from tests.benchmarks.bench_recommend import snapshot
@@ -30,7 +29,7 @@ FIGURES = ("ndcg@10", "diversity@10", "miscalibration@10", "coverage@10", "popul
 def curve(features: Path, cache: Path, threads: int) -> list[dict[str, float]]:
     """A row of figures for each value; the last is popularity's."""
     model = Recommender(RecommenderConfig(threads=threads))
-    model.fit(features, BEFORE_TEST, cache)
+    model.fit(features, cache)
     chosen, model.choice = model.choice.diversity, replace(model.choice, diversity=0.0)
     rows = []
     for value in VALUES:

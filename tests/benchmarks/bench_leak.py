@@ -23,7 +23,6 @@ from unittest.mock import patch
 from include.learn.compare import paired_difference
 from include.night import Night, parse_as_of
 from include.settings import load_settings
-from ml.nightly_model import BEFORE_TEST
 from ml.recommend.data import dissatisfaction, repeatability
 from ml.recommend.recommender import Recommender
 from tests.benchmarks.bench_nights import NIGHTS
@@ -51,7 +50,7 @@ def lines(shop: str, home: Path) -> Iterator[dict[str, object]]:
     for facts, told in (("as of the moment", nullcontext()), ("of the night", leaking())):
         with told:
             model = Recommender(config)
-            model.fit(night.features, BEFORE_TEST, home / "cache")
+            model.fit(night.features, home / "cache")
             judged = model.evaluate(night.features, "test", home / "cache")
         row: dict[str, object] = {"shop": shop, "facts": facts, "customers": len(judged.unit_ids), "penalty": model.choice.penalty}
         row |= {"ndcg@10": round(float(judged.unit_scores.mean()), 4), "validation_ndcg@10": round(model.choice.ndcg, 4)}

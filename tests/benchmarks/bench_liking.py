@@ -30,7 +30,6 @@ import numpy as np
 from include.learn.compare import paired_difference
 from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
-from ml.nightly_model import EVERYTHING
 from ml.recommend.data.holdouts import holdout_of
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.evaluation.evaluate import K
@@ -59,7 +58,7 @@ def lines(shop: str, scratch: Path) -> list[dict[str, Any]]:
     models = {"without reviews": Recommender(config), "with reviews": Recommender(config)}
     rows, first = [], None
     for (name, model), features in zip(models.items(), (blind, night.features), strict=True):
-        model.fit(features, EVERYTHING, cache)
+        model.fit(features, cache)
         scores, row = wanted.judge(model, features, cache)
         first = scores if first is None else first
         rows.append({"lists": name} | row | compared(scores, first, config.seed))

@@ -24,7 +24,6 @@ from typing import Any
 import duckdb
 
 from include.settings import load_settings
-from ml.nightly_model import BEFORE_TEST
 from ml.text.sentiment import SentimentModel
 from tests.benchmarks.review_files import UnreadableReviews, add_file_arguments, write_snapshot
 
@@ -102,7 +101,7 @@ def main() -> int:
             sys.stderr.write(f"{error}\n")
             return 2
         model = SentimentModel(load_settings().of_model("sentiment"))
-        model.fit(snapshot, BEFORE_TEST, snapshot)
+        model.fit(snapshot, snapshot)
         for line in shops(model, snapshot, scratch, given.shop):
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()

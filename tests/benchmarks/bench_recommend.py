@@ -23,7 +23,6 @@ import numpy as np
 from include.learn.compare import relative_difference
 from include.night import Night, parse_as_of
 from include.settings import load_settings
-from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
@@ -49,13 +48,13 @@ def measure(shop: str, features: Path, cache: Path) -> dict[str, Any]:
     config = RecommenderConfig()
     began = time.perf_counter()
     judged = Recommender(config)
-    judged.fit(features, BEFORE_TEST, cache)
+    judged.fit(features, cache)
     fit_seconds = time.perf_counter() - began
     evaluation = judged.evaluate(features, "test", cache)
     figures = {metric.name: metric.value for metric in evaluation.metrics}
     began = time.perf_counter()
     served = Recommender(config)
-    served.fit(features, EVERYTHING, cache, warm_start=judged)
+    served.refit(features, cache, judged)
     refit_seconds = time.perf_counter() - began
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as out:

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from include.learn.compare import paired_difference
-from ml.nightly_model import BEFORE_TEST
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.holdouts import holdout_of
 from ml.recommend.data.snapshot import Snapshot
@@ -33,7 +32,7 @@ def judge_night(shop: str, as_of: str, scratch: Path) -> tuple[np.ndarray, np.nd
     config = RecommenderConfig()
     features = snapshot(shop, scratch, as_of)
     model = Recommender(config)
-    model.fit(features, BEFORE_TEST, scratch / "cache")
+    model.fit(features, scratch / "cache")
     evaluation = model.evaluate(features, "test", scratch / "cache")
     return (
         evaluation.unit_ids,

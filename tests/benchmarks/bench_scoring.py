@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import duckdb
 
-from ml.nightly_model import EVERYTHING
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.recommender import Recommender
 
@@ -88,7 +87,7 @@ def main(counts: list[int]) -> None:
             recommender = Recommender(RecommenderConfig())
             recommender.choice = type(recommender.choice)({"popularity": 0.2, "item_knn": 0.4, "ease": 0.4}, 0.0, 60.0)
             fitted = Recommender(RecommenderConfig())
-            fitted.fit(features, EVERYTHING, Path(place), warm_start=recommender)
+            fitted.refit(features, Path(place), recommender)
             fitted.save(model)
             command = [sys.executable, "-c", SCORE, str(features), str(model), str(out)]
             done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)

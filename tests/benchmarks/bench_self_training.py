@@ -24,7 +24,6 @@ import numpy as np
 import pyarrow as pa
 
 from include.settings import load_settings
-from ml.nightly_model import BEFORE_TEST
 from ml.text.calibration import macro_f1
 from ml.text.reviews import LABELS, STARS_OF_CLASS
 from ml.text.sentiment import SentimentModel
@@ -74,7 +73,7 @@ def write(folder: Path, query: str, parameters: dict[str, Any], believed: pa.Tab
 def judged(features: Path, config: SentimentConfig) -> tuple[SentimentModel, np.ndarray]:
     """The model fitted to what lies before the test, and what it decides there."""
     model = SentimentModel(config)
-    model.fit(features, BEFORE_TEST, features)
+    model.fit(features, features)
     return model, model.score(read_split(features, ["test"], config).texts)[1]
 
 

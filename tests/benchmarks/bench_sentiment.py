@@ -79,7 +79,7 @@ def bench(scratch: Path, config: SentimentConfig, *, with_pipeline: bool) -> dic
     if reason := SentimentModel.unavailable_reason(scratch, config):
         raise UnreadableReviews(f"no sentiment of these reviews: {reason}")
     model, began = SentimentModel(config), time.perf_counter()
-    model.fit(scratch, BEFORE_TEST, scratch)
+    model.fit(scratch, scratch)
     train_seconds = time.perf_counter() - began
     evaluation = model.evaluate(scratch, "test", scratch)
     if not evaluation.metrics:

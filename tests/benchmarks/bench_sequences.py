@@ -36,7 +36,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from ml.nightly_model import BEFORE_TEST, EVERYTHING, Evaluation
+from ml.nightly_model import BEFORE_TEST, Evaluation
 from ml.recommend.candidates.contract import Training
 from ml.recommend.candidates.popularity import Popularity
 from ml.recommend.candidates.sequence import SequenceModel
@@ -129,7 +129,7 @@ def measure(features: Path, users: int, scratch: Path) -> dict[str, float]:
         ways["second stage"] = accuracy(judged.evaluate(features, "test", cache))
     ways["train only"] = accuracy(without_ranker(judged).evaluate(features, "test", cache))
     asked = time.perf_counter()
-    judged.refit(snapshot, BEFORE_TEST, cache)
+    judged.fit_generators(snapshot, BEFORE_TEST, cache)
     fitted = time.perf_counter()
     evaluation = judged.evaluate(features, "test", cache)
     evaluated = time.perf_counter()
@@ -143,7 +143,7 @@ def measure(features: Path, users: int, scratch: Path) -> dict[str, float]:
     print(f"{'popularity':13}" + ", ".join(f"{name} {popularity[name]:.4f}" for name in NAMES))
     print(f"{len(evaluation.unit_ids)} of {users} users judged")
     served = Recommender(config)
-    served.fit(features, EVERYTHING, cache, warm_start=judged)
+    served.refit(features, cache, judged)
     refitted = time.perf_counter()
     rows = served.predict(features, scratch / "predictions", cache)
     fits = (chosen - began, fitted - asked, refitted - evaluated)

@@ -82,7 +82,7 @@ def test_what_comes_after_a_split_begins_moves_nothing_that_is_chosen_or_evaluat
     whole.choose(Snapshot(features, eager), cache)
     chosen = learned(whole, tmp_path / "chosen")
     assert whole.ranker is not None or whole.choice.held_out, "the ranker was tried"
-    whole.refit(Snapshot(features, eager), BEFORE_TEST, cache)
+    whole.fit_generators(Snapshot(features, eager), BEFORE_TEST, cache)
     fitted, evaluated = learned(whole, tmp_path / "fitted"), whole.evaluate(features, "test", cache)
     assert len(evaluated.unit_ids) > 5
 
@@ -93,7 +93,7 @@ def test_what_comes_after_a_split_begins_moves_nothing_that_is_chosen_or_evaluat
 
     before_test = without_future(features, tmp_path / "before_test", "test", ["validation", "test"])
     again = Recommender(eager)
-    again.fit(before_test, BEFORE_TEST, cache)
+    again.fit(before_test, cache)
     assert learned(again, tmp_path / "fitted_again") == fitted
     evaluated_again = again.evaluate(before_test, "test", cache)
     assert repr(evaluated_again.metrics) == repr(evaluated.metrics)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from tiny_snapshots import DAY, START, TEST, two_tastes, write_snapshot
 
-from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.recommend.candidates.fitting import fit_generators
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.snapshot import Snapshot
@@ -21,9 +20,9 @@ from ml.recommend.recommender import Recommender
 def fitted(features: Path, cache: Path, config: RecommenderConfig) -> Recommender:
     """A model fitted the way a night fits the one that predicts."""
     evaluated = Recommender(config)
-    evaluated.fit(features, BEFORE_TEST, cache)
+    evaluated.fit(features, cache)
     model = Recommender(config)
-    model.fit(features, EVERYTHING, cache, warm_start=evaluated)
+    model.refit(features, cache, evaluated)
     return model
 
 
@@ -42,7 +41,7 @@ def by_customer(rows: list[dict]) -> dict[str, list[dict]]:
 
 def test_finds_the_tastes_that_popularity_does_not_know(taste_shop, tmp_path, config):
     model = Recommender(config)
-    model.fit(taste_shop, BEFORE_TEST, tmp_path)
+    model.fit(taste_shop, tmp_path)
     evaluated = model.evaluate(taste_shop, "test", tmp_path)
     ndcg = evaluated.metrics[0]
     assert ndcg.name == "ndcg@10" and ndcg.baseline == "popularity"
@@ -158,7 +157,7 @@ def test_nothing_is_learned_from_the_test_days(tmp_path, config):
     kept = []
     for features in (whole, without):
         model = Recommender(config)
-        model.fit(features, BEFORE_TEST, tmp_path / "cache")
+        model.fit(features, tmp_path / "cache")
         kept.append((model.choice, {c.name: c.arrays() for c in model.generators}))
     assert kept[0][0] == kept[1][0]
     for name, arrays in kept[0][1].items():
@@ -177,9 +176,9 @@ def test_what_is_bought_again_is_offered_again(tmp_path, config, rows):
         ]
     features = write_snapshot(tmp_path / "features", events, products)
     evaluated, model = Recommender(config), Recommender(config)
-    evaluated.fit(features, BEFORE_TEST, tmp_path)
+    evaluated.fit(features, tmp_path)
     evaluated.choice = replace(evaluated.choice, weights={"repeat": 1.0})  # others find the same here
-    model.fit(features, EVERYTHING, tmp_path, warm_start=evaluated)
+    model.refit(features, tmp_path, evaluated)
     model.predict(features, tmp_path / "out", tmp_path)
     entries = rows(tmp_path / "out" / "recommendations.parquet")
     again = [entry for entry in entries if entry["strategy"] == "buy_again"]
@@ -233,7 +232,7 @@ def test_als_serves_where_ease_does_not_fit(taste_shop, tmp_path, config):
     model = Recommender(config.model_copy(update={"ease_max_products": 10, "als_factors": 8}))
     history_kinds = {c.name for c in fit_generators(Snapshot(taste_shop, model.config), tmp_path, None, 60.0, model.config)}
     assert "als" in history_kinds and "ease" not in history_kinds
-    model.fit(taste_shop, BEFORE_TEST, tmp_path)
+    model.fit(taste_shop, tmp_path)
     ndcg = model.evaluate(taste_shop, "test", tmp_path).metrics[0]
     assert ndcg.value > ndcg.baseline_value
 
@@ -259,7 +258,7 @@ def test_an_unhappily_reviewed_product_sinks_only_where_that_helps(tmp_path, con
     for name, dissatisfaction in (("bad", bad), ("upside_down", {p: -v for p, v in bad.items()}), ("absent", None)):
         features = write_snapshot(tmp_path / name, events, products, dissatisfaction=dissatisfaction)
         model = Recommender(config)
-        model.fit(features, BEFORE_TEST, tmp_path / "cache")
+        model.fit(features, tmp_path / "cache")
         penalties.append(model.choice.penalty)
     assert penalties[0] > 0 and penalties[1:] == [0, 0]
 
@@ -267,13 +266,13 @@ def test_an_unhappily_reviewed_product_sinks_only_where_that_helps(tmp_path, con
 def test_a_later_night_goes_on_from_what_knew_nothing_of_its_validation_days(taste_shop, tmp_path, config):
     config = config.model_copy(update={"sequence_min_customers": 20, "sequence_factors": 8, "sequence_epochs": 20})
     first, later = Recommender(config), Recommender(config)
-    first.fit(taste_shop, BEFORE_TEST, tmp_path)
+    first.fit(taste_shop, tmp_path)
     (tmp_path / "kept").mkdir()
     first.save(tmp_path / "kept")
     kept = Recommender.load(tmp_path / "kept")
     snapshot = Snapshot(taste_shop, config)
     assert kept._sequences()[0].until == snapshot.moment(snapshot.end_of(("train",)))
-    later.fit(taste_shop, BEFORE_TEST, tmp_path, warm_start=kept)
+    later.fit(taste_shop, tmp_path, warm_start=kept)
     before, after = (model._sequences()[0].arrays()["products"] for model in (first, later))
     near = (before * after).sum(1) / np.linalg.norm(before, axis=1) / np.linalg.norm(after, axis=1)
     assert np.median(near) > 0.5, "the fit before the validation days did not go on from the one kept"

@@ -55,7 +55,7 @@ def test_a_snapshot_s_aspects_are_told_apart_and_outlive_saving(tmp_path: Path) 
     assert AspectModel.unavailable_reason(tmp_path, config) is None
     assert "are needed" in str(AspectModel.unavailable_reason(tmp_path, AspectsConfig(min_reviews=500)))
     model = AspectModel(config)
-    model.fit(tmp_path, ("train",), tmp_path)
+    model.fit(tmp_path, tmp_path)
     assert model.evaluate(tmp_path, "test", tmp_path).metrics[0].value > 0.9
     folders = [tmp_path / name for name in ("model", "first", "second")]
     for folder in folders:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.text import character_network
 from ml.text.character_network import MAX_CHARS, CharacterNetwork, read_pieces
 from ml.text.languages import Reading
@@ -109,12 +108,12 @@ def test_validation_gives_unsupported_scripts_to_the_network_where_it_knows_more
     features = write(tmp_path / "features", rows)
     config = SentimentConfig(min_reviews=10, threads=1, network_min_reviews=100)
     model = SentimentModel(config)
-    model.fit(features, BEFORE_TEST, tmp_path)
+    model.fit(features, tmp_path)
     assert model.encoder is None and model.network is not None and model.chosen in ("network", "blend")
     assert model.choices[Reading.FLUENT].candidate == "linear"
     assert model.evaluate(features, "test", tmp_path).metrics[0].value > 0.95
     later = SentimentModel(config)
-    later.fit(features, EVERYTHING, tmp_path, warm_start=model)
+    later.refit(features, tmp_path, model)
     assert later.network is not None and later.version != model.version and later.choices == model.choices
     folder = tmp_path / "kept"
     folder.mkdir()
@@ -132,7 +131,7 @@ def test_few_texts_in_unsupported_scripts_or_few_candidates_cost_no_network(tmp_
     features = write(tmp_path / "features", rows)
     for changed in ({}, {"network_min_reviews": 1, "candidates": ("linear",)}):
         model = SentimentModel(SentimentConfig(min_reviews=10, threads=1).model_copy(update=changed))
-        model.fit(features, BEFORE_TEST, tmp_path)
+        model.fit(features, tmp_path)
         assert model.network is None and model.chosen == "linear"
     folder = tmp_path / "kept"
     folder.mkdir()

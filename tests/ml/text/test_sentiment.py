@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
-from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.text.encoder.classifier import EncoderClassifier
 from ml.text.encoder.pretrained import load_tokenizer
 from ml.text.encoder.regimes import Regime
@@ -38,7 +37,7 @@ def shop(words: dict[str, str] = WORDS, upto: int = 60) -> list[dict[str, Any]]:
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SentimentModel]:
     features = write(tmp_path_factory.mktemp("features"), shop())
     model = SentimentModel(CONFIG)
-    model.fit(features, BEFORE_TEST, features)
+    model.fit(features, features)
     return features, model
 
 
@@ -58,7 +57,7 @@ def test_a_shop_with_too_few_reviews_or_one_class_is_told_why(tmp_path: Path) ->
 def test_the_same_seed_gives_the_same_model_and_saving_loses_nothing(fitted: tuple[Path, SentimentModel], tmp_path: Path) -> None:
     features, model = fitted
     again = SentimentModel(CONFIG.model_copy(update={"threads": 2}))
-    again.fit(features, BEFORE_TEST, features)
+    again.fit(features, features)
     assert again.version == model.version and again.encoder and model.encoder
     assert again.encoder.weights() == model.encoder.weights() and again.linear.weights() == model.linear.weights()
     np.testing.assert_array_equal(again.score(["fine", "bad"])[0], model.score(["fine", "bad"])[0])
@@ -89,11 +88,11 @@ def test_going_on_learns_only_what_is_new_and_repeats_exactly(fitted: tuple[Path
     assert model.seen.num_rows == 36, "validation and test reviews were not trained on"
     refitted, again = SentimentModel(CONFIG), SentimentModel(CONFIG)
     for other in (refitted, again):
-        other.fit(features, EVERYTHING, features, warm_start=model)
+        other.refit(features, features, model)
     assert refitted.version == again.version != model.version
     assert refitted.seen.num_rows == 60 and refitted.choices == model.choices
     idle = SentimentModel(CONFIG)
-    idle.fit(features, BEFORE_TEST, features, warm_start=model)
+    idle.fit(features, features, warm_start=model)
     assert idle.version == model.version, "nothing new to learn leaves the model as it was"
 
 
@@ -107,7 +106,7 @@ def test_only_new_and_changed_reviews_are_scored(fitted: tuple[Path, SentimentMo
     later = write(tmp_path / "later", changed)
     assert model.predict(later, tmp_path / "third", tmp_path, previous=tmp_path / "first") == {"review_sentiment": 61, "scored": 2}
     other = SentimentModel(CONFIG)
-    other.fit(features, EVERYTHING, tmp_path, warm_start=model)
+    other.refit(features, tmp_path, model)
     assert other.predict(features, tmp_path / "fourth", tmp_path, previous=tmp_path / "first")["scored"] == 60
 
 
@@ -115,7 +114,7 @@ def test_another_models_scores_are_made_anew_product_by_product(fitted: tuple[Pa
     features, model = fitted
     model.predict(features, tmp_path / "0", tmp_path)
     other = SentimentModel(CONFIG.model_copy(update={"rescored_reviews": 13}))
-    other.fit(features, EVERYTHING, tmp_path, warm_start=model)
+    other.refit(features, tmp_path, model)
     for night, (scored, older) in enumerate([(24, 36), (24, 12), (12, 0), (0, 0)], 1):
         assert other.predict(features, tmp_path / str(night), tmp_path, previous=tmp_path / str(night - 1))["scored"] == scored
         rows = scores(tmp_path / str(night))
@@ -152,7 +151,7 @@ def test_tickets_about_no_product_take_their_turn_one_by_one(fitted: tuple[Path,
         FROM range(20) t(n)""").write_parquet(str(asked / "tickets.parquet"))
     model.predict(asked, tmp_path / "0", tmp_path)
     other = SentimentModel(CONFIG.model_copy(update={"rescored_reviews": 13}))
-    other.fit(features, EVERYTHING, tmp_path, warm_start=model)
+    other.refit(features, tmp_path, model)
     other.predict(asked, tmp_path / "1", tmp_path, previous=tmp_path / "0")
     versions = pq.read_table(tmp_path / "1" / "ticket_sentiment.parquet")["model_version"].to_pylist()
     assert (versions.count(other.version), versions.count(model.version)) == (13, 7)
@@ -192,11 +191,11 @@ def test_what_the_encoder_cannot_read_goes_to_the_linear_model_and_saves_its_tra
     features = write(tmp_path / "features", shop(CHINESE))
     config = CONFIG.model_copy(update={"candidates": CANDIDATES})
     model = SentimentModel(config)
-    model.fit(features, BEFORE_TEST, tmp_path)
+    model.fit(features, tmp_path)
     assert model.encoder is None and model.chosen == "linear"
     assert model.evaluate(features, "test", tmp_path).metrics[0].value == 1.0
     refitted = SentimentModel(config)
-    refitted.fit(features, EVERYTHING, tmp_path, warm_start=model)
+    refitted.refit(features, tmp_path, model)
     folder = tmp_path / "kept"
     folder.mkdir()
     refitted.save(folder)
@@ -208,7 +207,7 @@ def test_what_the_encoder_cannot_read_goes_to_the_linear_model_and_saves_its_tra
 def test_one_shop_of_two_languages_asks_each_who_can_read_it(tmp_path: Path) -> None:
     both = [row | {"review_id": f"zh{row['review_id']}"} for row in shop(CHINESE)] + shop()
     model = SentimentModel(CONFIG)
-    model.fit(write(tmp_path, both), BEFORE_TEST, tmp_path)
+    model.fit(write(tmp_path, both), tmp_path)
     assert model.encoder is not None and model.seen.num_rows == 36, "the encoder learned from the English half alone"
     assert {reading: choice.candidate for reading, choice in model.choices.items()} == {
         Reading.UNSUPPORTED: "linear",
@@ -241,7 +240,7 @@ def test_every_regime_trains_few_or_many_weights_goes_on_and_is_kept(regime: Reg
     features = write(tmp_path / "features", shop())
     config = CONFIG.model_copy(update={"regime": regime, "epochs": 12, "batch_size": 8})
     model = SentimentModel(config)
-    model.fit(features, BEFORE_TEST, tmp_path)
+    model.fit(features, tmp_path)
     fresh = EncoderClassifier.pretrained("", 16, config.seed, regime=regime)
     assert model.encoder is not None and model.encoder.weights() != fresh.weights()
     texts = ["love it, wonderful", "terrible, broke at once"]
@@ -253,7 +252,7 @@ def test_every_regime_trains_few_or_many_weights_goes_on_and_is_kept(regime: Reg
     assert loaded.version == model.version
     np.testing.assert_array_equal(loaded.score(texts)[0], model.score(texts)[0])
     later = SentimentModel(config)
-    later.fit(features, EVERYTHING, tmp_path, warm_start=loaded)
+    later.refit(features, tmp_path, loaded)
     assert later.encoder is not None and later.seen.num_rows == 60 and later.version != model.version
     if regime not in ("full", "head"):
         with safe_open(folder / "adapter_model.safetensors", "np") as weights:
@@ -268,7 +267,7 @@ def test_stars_are_learned_where_they_agree_with_the_labels(tmp_path: Path) -> N
     assert read.stars.tolist() == [stars[LABELS[label]] - 1 for label in read.labels]
     assert read.targets(of_stars=True).tolist() == read.stars.tolist()
     model = SentimentModel(CONFIG)
-    model.fit(features, BEFORE_TEST, tmp_path)
+    model.fit(features, tmp_path)
     assert model.encoder is not None and model.encoder.of_stars
     contradicted = write(tmp_path / "contradicted", [{**row, "rating": 5} for row in rows])
     assert set(read_labelled(contradicted, ["train"], **READ).stars.tolist()) == {-1, 4}

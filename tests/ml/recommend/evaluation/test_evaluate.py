@@ -6,7 +6,6 @@ import numpy as np
 from test_recommender import by_customer, fitted
 from tiny_snapshots import DAY, START, TEST, VALIDATION, two_tastes, write_snapshot
 
-from ml.nightly_model import BEFORE_TEST
 from ml.recommend.recommender import Recommender
 
 
@@ -14,7 +13,7 @@ def test_more_variety_for_less_accuracy(taste_shop, tmp_path, config):
     found = {}
     for alpha in (0.0, 0.6):
         model = Recommender(config.model_copy(update={"diversity": alpha}))
-        model.fit(taste_shop, BEFORE_TEST, tmp_path / "cache")
+        model.fit(taste_shop, tmp_path / "cache")
         found[alpha] = {metric.name: metric for metric in model.evaluate(taste_shop, "test", tmp_path / "cache").metrics}
     assert found[0.6]["diversity@10"].value > found[0.0]["diversity@10"].value
     assert found[0.6]["diversity@10"].baseline_value == found[0.0]["diversity@10"].baseline_value, "popularity stays as it is"
@@ -62,7 +61,7 @@ def test_answers_about_new_products_are_counted_by_themselves(tmp_path, config):
     events = [*two_tastes(), *((f"c{c:03d}", "p900", "purchase", TEST + DAY) for c in range(0, 60, 2))]
     features = write_snapshot(tmp_path / "features", events, products)
     model = Recommender(config)
-    model.fit(features, BEFORE_TEST, tmp_path / "cache")
+    model.fit(features, tmp_path / "cache")
     evaluated = {metric.name: metric.value for metric in model.evaluate(features, "test", tmp_path / "cache").metrics}
     assert evaluated["judged_customers.product_age=new"] == 30
     assert 0 <= evaluated["ndcg@10.product_age=new"] <= 1 and evaluated["ndcg@10.product_age=old"] > 0

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from tiny_snapshots import END, Rule, two_tastes, write_snapshot
 
-from ml.nightly_model import EVERYTHING
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.lists.exploration import Draws, _uniform
 from ml.recommend.recommender import Recommender
@@ -29,7 +28,7 @@ def serve(tmp_path: Path, config: RecommenderConfig, rows: Callable[[Path], Rows
         customers = {"c900": {}, "c901": {"consent": False}}
         features = write_snapshot(folder / "features", two_tastes(), products | NEW, customers, rules=rules, dismissed=dismissed)
         model = Recommender(config.model_copy(update={"exploration_share": share} | settings))
-        model.fit(features, EVERYTHING, tmp_path / "cache")
+        model.fit(features, tmp_path / "cache")
         model.predict(features, folder / "out", tmp_path / "cache")
         return rows(folder / "out" / "recommendations.parquet")
 

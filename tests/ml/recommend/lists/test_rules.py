@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from tiny_snapshots import DAY, START, Rule, two_tastes, write_snapshot
 
-from ml.nightly_model import EVERYTHING
 from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.lists.rules import NO_LIMIT, Rules
@@ -30,7 +29,7 @@ def serve(tmp_path: Path, config: RecommenderConfig, rows):
         products = {f"p{p:03d}": {"title": f"Thing {p}", "category": "Even" if p % 2 == 0 else "Odd"} for p in range(30)}
         features = write_snapshot(folder / "features", two_tastes(), products, customers, rules=rules, dismissed=dismissed)
         model = Recommender(config.model_copy(update=settings))
-        model.fit(features, EVERYTHING, tmp_path / "cache")
+        model.fit(features, tmp_path / "cache")
         model.predict(features, folder / "out", tmp_path / "cache")
         found: list[dict[str, Any]] = rows(folder / "out" / "recommendations.parquet")
         defaults = rows(folder / "out" / "recommendations_default.parquet")
@@ -143,7 +142,7 @@ def test_a_product_page_shows_nothing_of_a_higher_age_beside_it(tmp_path, config
     rules = [("a", "minimum_age", f"p{p}", None, 18) for p in range(4)]
     features = write_snapshot(tmp_path / "features", two_tastes(20, 8), products, rules=rules)
     model = Recommender(config)
-    model.fit(features, EVERYTHING, tmp_path / "cache")
+    model.fit(features, tmp_path / "cache")
     model.predict(features, tmp_path / "out", tmp_path / "cache")
     pairs = [
         (int(row["product_id"][1:]), int(row["similar_product_id"][1:])) for row in rows(tmp_path / "out" / "similar_products.parquet")
@@ -216,7 +215,7 @@ def test_a_catalogue_of_one_pinned_product(tmp_path, config, rows):
     rules = [("a", "pin", "p0", "occasional", 4), ("b", "limit", "p0", None, 1)]
     features = write_snapshot(tmp_path / "features", events, {"p0": {}}, rules=rules)
     model = Recommender(config)
-    model.fit(features, EVERYTHING, tmp_path / "cache")
+    model.fit(features, tmp_path / "cache")
     model.predict(features, tmp_path / "out", tmp_path / "cache")
     (row,) = rows(tmp_path / "out" / "recommendations.parquet")
     assert (row["rank"], row["product_id"], row["strategy"]) == (1, "p0", "pinned")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from tiny_snapshots import DAY, START, TEST, VALIDATION, Event, write_snapshot
 
-from ml.nightly_model import BEFORE_TEST, EVERYTHING
 from ml.recommend.candidates.fitting import fit_generators
 from ml.recommend.candidates.popularity import Popularity
 from ml.recommend.candidates.repeat import Repeat
@@ -58,7 +57,7 @@ def learning(config: RecommenderConfig) -> RecommenderConfig:
 
 def test_the_ranker_is_chosen_on_customers_held_out_and_written_down(features, tmp_path, learning):
     model = Recommender(learning)
-    model.fit(features, BEFORE_TEST, tmp_path)
+    model.fit(features, tmp_path)
     assert model.choice.held_out > 0
     assert model.choice.second_stage == (model.ranker is not None)
     assert model.choice.held_out_ndcg > model.choice.held_out_blend_ndcg or not model.choice.second_stage
@@ -70,7 +69,7 @@ def test_the_ranker_is_chosen_on_customers_held_out_and_written_down(features, t
 
 def test_a_small_shop_stays_with_the_blend(features, tmp_path, learning):
     model = Recommender(learning.model_copy(update={"ranker_min_customers": 1000}))
-    model.fit(features, BEFORE_TEST, tmp_path)
+    model.fit(features, tmp_path)
     assert model.ranker is None and not model.choice.second_stage and model.choice.held_out == 0 and model.choice.weights
 
 
@@ -150,8 +149,8 @@ def test_one_product_is_enough(tmp_path, learning, rows):
     events = [(f"c{c:03d}", "only", "purchase", START + float(d) * DAY) for c in range(60) for d in (c % 50, 62 + c % 7, 72 + c % 7)]
     features = write_snapshot(tmp_path / "features", events, {"only": {"title": "Only", "repeatable": True}})
     evaluated, model = Recommender(learning), Recommender(learning)
-    evaluated.fit(features, BEFORE_TEST, tmp_path)
-    model.fit(features, EVERYTHING, tmp_path, warm_start=evaluated)
+    evaluated.fit(features, tmp_path)
+    model.refit(features, tmp_path, evaluated)
     model.predict(features, tmp_path / "out", tmp_path)
     assert {row["product_id"] for row in rows(tmp_path / "out" / "recommendations.parquet")} == {"only"}
 
@@ -162,8 +161,8 @@ def test_a_customer_with_ten_thousand_events(tmp_path, learning, rows):
     many = [("busy", BOOKS[book], "view", START + float(day) * DAY) for book, day in zip(looked, days, strict=True)]
     features = habit_shop(tmp_path / "features", habits() + many)
     evaluated, model = Recommender(learning), Recommender(learning)
-    evaluated.fit(features, BEFORE_TEST, tmp_path)
-    model.fit(features, EVERYTHING, tmp_path, warm_start=evaluated)
+    evaluated.fit(features, tmp_path)
+    model.refit(features, tmp_path, evaluated)
     model.predict(features, tmp_path / "out", tmp_path)
     assert len([row for row in rows(tmp_path / "out" / "recommendations.parquet") if row["customer_id"] == "busy"]) == 5
 
@@ -209,9 +208,9 @@ def test_lists_and_choices_are_the_same_on_any_number_of_threads(features, tmp_p
     for threads in (1, 2):
         config = learning.model_copy(update={"threads": threads, "score_chunk_rows": 7})
         evaluated, served, out = Recommender(config), Recommender(config), tmp_path / str(threads)
-        evaluated.fit(features, BEFORE_TEST, tmp_path)
+        evaluated.fit(features, tmp_path)
         units = evaluated.evaluate(features, "test", tmp_path).unit_scores
-        served.fit(features, EVERYTHING, tmp_path, warm_start=evaluated)
+        served.refit(features, tmp_path, evaluated)
         served.predict(features, out, tmp_path)
         made.append((evaluated.choice, units.tolist(), *(rows(out / f"recommendations{of}.parquet") for of in ("", "_by_category"))))
     assert made[0] == made[1] and made[0][2]
