@@ -11,6 +11,7 @@ import pytest
 from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
 from include.sources import known_sources, land
+from include.tables import served_tables
 from tests.conftest import CHECKOUT
 from tests.whole_night import STEPS
 
@@ -88,6 +89,7 @@ def test_an_sql_example_runs_on_a_real_release(example: str, published_night: Ni
 
 
 def test_every_output_table_has_its_example() -> None:
+    assert served_tables().keys() == OUTPUT_TABLES.keys()
     assert [table_of(example) for example in EXAMPLES] == re.findall(r"^\*\*`(\w+)`\*\*:", README, re.MULTILINE) == list(OUTPUT_TABLES)
 
 
