@@ -56,11 +56,11 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from include.errors import BadSetting, MayPass
+from include.log_failure import log_failure
 from include.night import Night, parse_as_of
 from include.settings import Settings, load_settings
 from include.sources import known_sources
 from include.stages import has_tables_after, waits_for
-from include.tell_failure import tell_failure
 from include.turns import runs_ahead
 from ml.model_spec import in_order, known_models
 
@@ -143,7 +143,7 @@ with DAG(
         "retry_delay": timedelta(seconds=30),
         "retry_policy": TRY_AGAIN,
         "execution_timeout": timedelta(hours=1),
-        "on_failure_callback": tell_failure,
+        "on_failure_callback": log_failure,
     },
 ) as dag:
 

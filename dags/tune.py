@@ -21,9 +21,9 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 from include.errors import BadSetting
+from include.log_failure import log_failure
 from include.settings import Settings, load_settings
 from include.sources import known_sources
-from include.tell_failure import tell_failure
 
 # What a search may be told for one run; everything else is the installation's.
 PER_RUN = ("source", "data", "shop", "tune_minutes", "tune_trials")
@@ -64,7 +64,7 @@ with DAG(
     dagrun_timeout=timedelta(hours=20),
     params=params(),
     tags=["nightshelf"],
-    default_args={"owner": "nightshelf", "retries": 1, "retry_delay": timedelta(minutes=1), "on_failure_callback": tell_failure},
+    default_args={"owner": "nightshelf", "retries": 1, "retry_delay": timedelta(minutes=1), "on_failure_callback": log_failure},
 ) as dag:
 
     @task(execution_timeout=timedelta(hours=12))

@@ -28,7 +28,7 @@ _loaded: subprocess.Popen[str] | None = None
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DbtOutcome:
     """How dbt ended.
 
     Attributes:
@@ -52,7 +52,7 @@ def load_dbt() -> subprocess.Popen[str]:
     return _loaded
 
 
-def run_commands(options: list[str], commands: list[list[str]], results: Path, environment: Mapping[str, str]) -> Outcome:
+def run_commands(options: list[str], commands: list[list[str]], results: Path, environment: Mapping[str, str]) -> DbtOutcome:
     """Run dbt commands, each a list of arguments, one after the other in one process; those after a failed one are not run.
 
     Args:
@@ -72,7 +72,7 @@ def run_commands(options: list[str], commands: list[list[str]], results: Path, e
         except BaseException:
             process.kill()
             raise
-        return Outcome(status, output.read(), peak_mb)
+        return DbtOutcome(status, output.read(), peak_mb)
 
 
 # ---- the process that has dbt loaded ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from include.errors import NightError
 from include.night import Night, write_atomically
 from include.predictions import absent_models
 from include.release_id import code_version, lineage_told, release_id
-from include.run_dbt import Outcome, run_commands
+from include.run_dbt import DbtOutcome, run_commands
 from include.stages import PROJECT, models_path
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ def _of_night(night: Night, rebuild_from: str) -> dict[str, str]:
     return {f"DBT_ENV_CUSTOM_ENV_{name.upper()}": str(value) for name, value in told.items()}
 
 
-def run_dbt(night: Night, commands: list[list[str]], rebuild_from: str = _BEGINNING) -> Outcome:
+def run_dbt(night: Night, commands: list[list[str]], rebuild_from: str = _BEGINNING) -> DbtOutcome:
     """Run dbt commands on the night's warehouse in one process; what they write about themselves lands in the night's folder.
 
     The parsed project is kept for the shop's later runs; dbt parses what changed since.
@@ -146,7 +146,7 @@ def _results(path: Path) -> list[dict[str, Any]]:
     return results
 
 
-def _failure(stage: str, outcome: Outcome, results: list[dict[str, Any]]) -> TransformFailed:
+def _failure(stage: str, outcome: DbtOutcome, results: list[dict[str, Any]]) -> TransformFailed:
     failed = [result for result in results if result["status"] in ("error", "fail")]
     if not failed:
         last_words = "\n".join(outcome.output.strip().splitlines()[-15:])

@@ -8,7 +8,7 @@ import numpy as np
 
 from include.learn.compare import Verdict, judge_fresh
 from include.learn.judged import judged_before, keep_judged, pooled
-from include.learn.shelf import Kept, Standing
+from include.learn.model_store import Kept, Standing
 from include.night import Night
 from include.release_id import LINEAGE
 from ml.nightly_model import Evaluation, NightlyModel

@@ -22,8 +22,8 @@ from include.errors import BadSetting, NightError
 from include.learn.comparison import comparable, compare, has_seen_test_days
 from include.learn.judged import forget_judged
 from include.learn.lineage import lineage
+from include.learn.model_store import Kept, Standing, forget, keeping, prune, standing_before
 from include.learn.outcome import Outcome, figures_of, headline, write_metrics
-from include.learn.shelf import Kept, Standing, forget, keeping, prune, standing_before
 from include.learn.tracking import Record, record
 from include.learn.tuned import found_before, with_found
 from include.night import Night

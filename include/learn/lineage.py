@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from include.learn.judged import judged_before, told_of
-from include.learn.shelf import Kept, Standing
+from include.learn.model_store import Kept, Standing
 from include.learn.tuned import found_before
 from include.night import Night
 from include.release_id import LINEAGE, lineage_of, made_from

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlparse
 
 from include.errors import NightError
-from include.learn.shelf import Kept, kept_versions
+from include.learn.model_store import Kept, kept_versions
 from include.night import Night
 
 log = logging.getLogger(__name__)

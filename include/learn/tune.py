@@ -1,6 +1,6 @@
 """The search for better settings of the model that declares what may be searched: on validation days only, bounded in time, resumable.
 
-Every trial is a config. It is fitted and judged on a rehearsal (see `rehearsal`) of a quarter of the customers, and if that is no
+Every trial is a config. It is fitted and judged on a backtest (see `backtest`) of a quarter of the customers, and if that is no
 worse than half of the trials before, of all. The search (see `search`, under tuning/<night>) sees one half of the customers judged; whether
 the best config is better than the one in force is decided on the other half, which nothing was chosen on: its whole 95 % interval must lie
 above 0.
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from include.errors import NightError
+from include.learn.backtest import write_backtest
 from include.learn.compare import Interval, paired_difference
-from include.learn.rehearsal import rehearse
 from include.learn.search import alone, complete, ended, is_seen, judged, scores_of, search, told
 from include.learn.tracking import RecordedSearch, record_search
 from include.learn.tuned import forget_found, keep_found, with_found
@@ -91,12 +91,12 @@ def tune(settings: Settings) -> Search:
     config = with_found(night, NAME, night.settings.of_model(NAME))
     in_force = {name: float(getattr(config, name)) for name in SPEC.search}
     with alone(folder, _digest(night, config)):
-        for left in folder.glob(".rehearsal-*"):
+        for left in folder.glob(".backtest-*"):
             shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".rehearsal-") as work:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".backtest-") as work:
             judges = []
             for share in SHARES:
-                rehearse(night, Path(work) / str(share), share)
+                write_backtest(night, Path(work) / str(share), share)
                 judges.append(_judge(night, config, Path(work) / str(share)))
             study = search(folder, SPEC.search, in_force, judges, trials=settings.tune_trials, ends=ends, seed=night.settings.seed)
         found = _conclude(night, folder, study, in_force)

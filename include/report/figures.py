@@ -23,7 +23,7 @@ CUSTOMERS_SHOWN = 5
 ACTS_SHOWN = 8
 
 
-class Figures:
+class NightFigures:
     """Reads one night's figures. What the night did not reach comes back empty."""
 
     def __init__(self, night: Night) -> None:

@@ -16,7 +16,7 @@ from include.masking import mask_emails
 from include.night import Night, write_atomically
 from include.publish import current_release
 from include.report import plots
-from include.report.figures import Figures
+from include.report.figures import NightFigures
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def write_report(night: Night) -> Path:
     text all the same is masked.
     """
     with night.step("report") as notes:
-        figures = Figures(night)
+        figures = NightFigures(night)
         try:
             page = mask_emails(_page(night, figures))
         finally:
@@ -41,7 +41,7 @@ def write_report(night: Night) -> Path:
     return path
 
 
-def _page(night: Night, figures: Figures) -> str:
+def _page(night: Night, figures: NightFigures) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["count"] = lambda number: f"{number:,}" if number is not None else "–"
     environment.filters["cell"] = _cell

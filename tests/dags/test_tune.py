@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from test_nightly import local_environment
 
 from include.learn import learn
-from include.learn.rehearsal import rehearse
+from include.learn.backtest import write_backtest
 from include.learn.search import STUDY
 from include.learn.tuned import found_before, keep_found, tuned_file, with_found
 from include.night import Night, parse_as_of
@@ -58,7 +58,7 @@ def test_a_search_that_was_killed_goes_on(night: Night, tmp_path: Path) -> None:
     config = RecommenderConfig()
     assert study.trials[0].params == {name: getattr(config, name) for name in SPECS[0].search}, "the settings in force come first"
     assert all(found.low <= trial.params[name] <= found.high for trial in ended for name, found in SPECS[0].search.items())
-    assert not list(folder.glob(".rehearsal-*"))
+    assert not list(folder.glob(".backtest-*"))
 
     from mlflow import MlflowClient
 
@@ -89,9 +89,9 @@ def test_a_later_night_uses_what_was_found(night: Night) -> None:
     assert with_found(later, "recommender", RecommenderConfig()).fade == 0.65
 
 
-def test_a_rehearsal_knows_nothing_of_the_test_days(night: Night, tmp_path: Path) -> None:
-    rehearse(night, tmp_path / "all", 1.0)
-    rehearse(night, tmp_path / "some", 0.5)
+def test_a_backtest_knows_nothing_of_the_test_days(night: Night, tmp_path: Path) -> None:
+    write_backtest(night, tmp_path / "all", 1.0)
+    write_backtest(night, tmp_path / "some", 0.5)
 
     def rows(folder: Path, name: str) -> list[dict]:
         return pq.read_table(folder / f"{name}.parquet").to_pylist()

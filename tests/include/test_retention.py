@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from include.learn.learn import earlier_predictions
 from include.learn.tune import latest_night
 from include.night import Night, parse_as_of
-from include.report.figures import Figures
+from include.report.figures import NightFigures
 from include.retention import prune
 
 Shop = Callable[..., Night]
@@ -57,7 +57,7 @@ def test_working_files_of_the_latest_nights_stay(shop: Shop) -> None:
     assert len(keys(night, "nights")) == 7 and not (night.shop_home / "nights" / "20260303T000000" / "dbt").exists()
     assert notes(night)["freed_mb"] > 10 and notes(night)["held_mb"]["shops/demo/warehouse.duckdb"] > 1
     assert latest_night(night.settings).key == night.key and read(night, "FROM serving.recommendations ORDER BY ALL") == tables
-    figures = Figures(night)
+    figures = NightFigures(night)
     try:
         assert len({row["model"] for row in figures.metrics_over_nights()}) > 1, "the report knows the figures of pruned nights"
     finally:

@@ -19,7 +19,7 @@ from include.learn import learn
 from include.learn.compare import Verdict, expected_difference, judge_fresh, paired_difference, relative_difference
 from include.learn.judged import judged_before, keep_judged, pooled
 from include.learn.learn import earlier_predictions
-from include.learn.shelf import kept_versions, standing_before
+from include.learn.model_store import kept_versions, standing_before
 from include.night import Night
 from include.release_id import LINEAGE
 from ml.model_spec import ModelSpec, known_models

@@ -241,9 +241,9 @@ def test_how_the_lists_moved_since_yesterday(night: Night, shop_night: OpenNight
         "The serving gate refused: recommendations.most_customers_kept_since_yesterday: 0.333333 (at most 0.3): 10 of the 30 customers of"
         " release 20260301T000000-0123abcd are gone, the limit is NIGHTSHELF_MAX_CUSTOMERS_LOST"
     )
-    rehearsal = shop_night("2026-03-02", max_customers_lost=0.3, publish=False)
-    check(rehearsal, "serving")
-    assert failed(rehearsal, "serving")["recommendations.most_customers_kept_since_yesterday"] == "warn", "a dry run loses nobody"
+    dry_run = shop_night("2026-03-02", max_customers_lost=0.3, publish=False)
+    check(dry_run, "serving")
+    assert failed(dry_run, "serving")["recommendations.most_customers_kept_since_yesterday"] == "warn", "a dry run loses nobody"
 
     night = shop_night()
     fill_serving(night)

@@ -54,7 +54,7 @@ def _room_in_short_lists() -> str:
     return f"""
         SELECT l.customer_id, l.products, s.product_id
         FROM (SELECT * FROM checked WHERE is_short ORDER BY hash(customer_id), customer_id LIMIT {SAMPLED_SHORT_LISTS}) l
-        JOIN gate.shelf s USING (segment, reached_age)
+        JOIN gate.showable_products s USING (segment, reached_age)
         ANTI JOIN gate.listed shown ON shown.customer_id = l.customer_id AND shown.product_id = s.product_id
         ANTI JOIN gate.barred b ON b.customer_id = l.customer_id AND b.product_id = s.product_id
         ANTI JOIN (
@@ -72,7 +72,7 @@ def _misplaced_pins(length: int) -> str:
     """Pins whose product a customer may be shown and that do not stand at their place, or at the end of a list that is shorter."""
     return f"""
         SELECT c.customer_id, p.rule_id, p.product_id, p.value AS place, l.rank
-        FROM gate.lists c JOIN gate.known_rules p USING (segment) SEMI JOIN gate.shelf USING (segment, reached_age, product_id)
+        FROM gate.lists c JOIN gate.known_rules p USING (segment) SEMI JOIN gate.showable_products USING (segment, reached_age, product_id)
         ANTI JOIN gate.barred USING (customer_id, product_id)
         LEFT JOIN checked l ON l.customer_id = c.customer_id AND l.product_id = p.product_id
         WHERE p.kind = 'pin' AND p.value <= {length}

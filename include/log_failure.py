@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def tell_failure(context: Context) -> None:
+def log_failure(context: Context) -> None:
     """Last line of a failed task's log: which task, why, and what to do."""
     error = context.get("exception")
     cause = getattr(error, "problem", None) or mask_emails(f"{type(error).__name__}: {error}".rstrip(": "))

@@ -38,20 +38,20 @@ _FILES = {
         FROM read_parquet($interactions) i SEMI JOIN asked USING (customer_id), starts
         WHERE occurred_at < ends_at ORDER BY customer_id, occurred_at, product_id, event_type""",
     "labels": """
-        SELECT customer_id, product_id, split, min(occurred_at) AS first_at FROM rehearsed WHERE is_target AND split <> 'train'
+        SELECT customer_id, product_id, split, min(occurred_at) AS first_at FROM backtested WHERE is_target AND split <> 'train'
         GROUP BY customer_id, product_id, split ORDER BY split, customer_id, product_id""",
     "review_scores": """
         SELECT r.* FROM read_parquet($review_scores) r, starts WHERE reviewed_at < ends_at
         ORDER BY product_id, reviewed_at, score, weight""",
     "splits": """
-        SELECT 'train' AS split, least((SELECT min(occurred_at) FROM rehearsed), validation_starts_at) AS starts_at,
+        SELECT 'train' AS split, least((SELECT min(occurred_at) FROM backtested), validation_starts_at) AS starts_at,
             validation_starts_at AS ends_at FROM starts
         UNION ALL SELECT 'validation', validation_starts_at, test_starts_at FROM starts
         UNION ALL SELECT 'test', test_starts_at, ends_at FROM starts ORDER BY starts_at, ends_at""",
 }
 
 
-def rehearse(night: Night, out: Path, share: float) -> None:
+def write_backtest(night: Night, out: Path, share: float) -> None:
     """Write the snapshot of a share of the night's customers into the folder `out`, which is made anew.
 
     Args:
@@ -74,7 +74,7 @@ def rehearse(night: Night, out: Path, share: float) -> None:
         )
         for name, select in _FILES.items():
             if name == "labels":
-                connection.read_parquet(str(out / "interactions.parquet")).create_view("rehearsed")
+                connection.read_parquet(str(out / "interactions.parquet")).create_view("backtested")
             used = {file: path for file, path in files.items() if f"${file}" in select}
             connection.execute(f"CREATE TABLE written AS {select}", used)
             connection.table("written").write_parquet(str(out / f"{name}.parquet"), compression="zstd")
