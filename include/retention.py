@@ -5,7 +5,7 @@
     max_disk_gb     above it, what keep_nights keeps goes before its time, the oldest night first
 
 Only what is older than the night at hand goes, so that a past night run again takes nothing from later ones. What it, the next night or
-a search for settings reads stays whatever its age. Landing files, releases (see `publish`) and kept models (see `learn.model_store`) stay too.
+a search for settings reads stays whatever its age. Landing files, releases (see `publish`) and kept models (see `model_store`) stay too.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ def list_length(night: Night) -> int:
 def open_lists(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
     """Make the views that say what each customer could be shown, and the lists one row a customer.
 
-    gate.showable_products has the available products of each kind of customer (segment and age reached) that no rule refuses to all of them;
-    gate.barred what a customer owns or took off the lists; gate.lists tells how many products a customer could be shown. Of variants
+    gate.showable_products has the available products of each kind of customer (segment and age reached) that no rule
+    refuses to all of them; gate.barred what a customer owns or took off the lists; gate.lists tells how many products a customer could be shown. Of variants
     the one that stands for all is showable and barred; gate.variants tells which that is, and gate.listed the lists by these.
     """
     connection.execute("""
@@ -61,10 +61,12 @@ def open_lists(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
                     count(DISTINCT rank) AS ranks, count(DISTINCT product_id) AS distinct_products
                 FROM gate.recommendations GROUP BY customer_id)
             FULL JOIN (SELECT customer_id, segment, reached_age FROM gate.known_customers) USING (customer_id)
-            LEFT JOIN (SELECT segment, reached_age, count(*) AS showable FROM gate.showable_products GROUP BY ALL) USING (segment, reached_age)
+            LEFT JOIN (SELECT segment, reached_age, count(*) AS showable FROM gate.showable_products GROUP BY ALL)
+                USING (segment, reached_age)
             LEFT JOIN (
                 SELECT customer_id, count(*) AS barred
-                FROM gate.barred JOIN gate.known_customers USING (customer_id) JOIN gate.showable_products USING (segment, reached_age, product_id)
+                FROM gate.barred JOIN gate.known_customers USING (customer_id)
+                    JOIN gate.showable_products USING (segment, reached_age, product_id)
                 GROUP BY customer_id) USING (customer_id))""")
 
 
