@@ -26,9 +26,9 @@ def list_length(night: Night) -> int:
 def open_lists(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
     """Make the views that say what each customer could be shown, and the lists one row a customer.
 
-    gate.showable_products has the available products of each kind of customer (segment and age reached) that no rule
-    refuses to all of them; gate.barred what a customer owns or took off the lists; gate.lists tells how many products a customer could be shown. Of variants
-    the one that stands for all is showable and barred; gate.variants tells which that is, and gate.listed the lists by these.
+    gate.showable_products has the available products of each kind of customer (segment and age reached) that no rule refuses to all of
+    them; gate.barred what a customer owns or dismissed; gate.lists tells how many products a customer could be shown. Of variants the one
+    that stands for all is in both; gate.variants tells which that is, and gate.listed the lists by these.
     """
     connection.execute("""
         CREATE OR REPLACE TABLE gate.available AS
