@@ -47,12 +47,13 @@ check-source: $(VENV)/.installed ## Read a shop's folder, DATA=, as SOURCE=files
 rollback: $(VENV)/.installed ## Put the release before the current one back, or RELEASE=<release_id>
 	@$(RUN) -m include.publish.rollback $(call option,--release,RELEASE)
 
-# A worker of the tests takes up to 3 GB and one core; the tests of one file share what they set up, so a file stays with one worker.
+# A worker of the tests takes up to 3 GB. The tests of one file share what they set up, so a file stays with one worker. Idle threads of
+# torch sleep: busily waiting they would take the cores from the other worker.
 WORKERS ?= 2
 .PHONY: test
 test: $(VENV)/.installed-test ## Run all tests, WORKERS=2 at once
 	@echo "Running all tests."
-	@$(RUN) -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(TESTS)
+	@OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(TESTS)
 
 .PHONY: check
 check: $(VENV)/.installed-test ## Lint and type-check
