@@ -44,7 +44,7 @@ GENERATORS: tuple[type[CandidateGenerator], ...] = (
     FollowUp,
     Interest,
 )
-# slow to fit; where most purchases are repeats, lists are as good without them: see docs/recommendations.md
+# slow to fit; where most purchases are repeats, lists are as good without them: see docs/experiments_recommendations.md
 SLOW = (Transitions.name, SequenceModel.name)
 
 

@@ -2,7 +2,7 @@
 
 It is the sum of two models: one with the binary objective (how likely the customer wants the product) and, with half the weight, one
 with the lambdarank objective (where the product belongs in the list; LambdaMART: Burges, 2010). Both together order better than either: see
-docs/recommendations.md.
+docs/experiments_recommendations.md.
 
 The ranker learns from days after the history of its generators and never from the rows that they were fitted on.
 """

@@ -21,7 +21,7 @@ from ml.recommend.recommender import Recommender
 DATED = {"interactions": "occurred_at", "review_scores": "reviewed_at"}
 # One row a split, as of its beginning.
 BY_SPLIT = ("labels", "segments")
-# The questions, and the shop's own words (see docs/recommendations.md); of other columns nothing is left.
+# The questions, and the shop's own words (see docs/experiments_recommendations.md); of other columns nothing is left.
 GIVEN = {
     "splits": ("split", "starts_at", "ends_at"),
     "customers": ("customer_id", "consent"),
