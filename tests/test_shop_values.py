@@ -10,7 +10,7 @@ import pytest
 from include.night import Night, parse_as_of
 from include.settings import load_settings
 from tests.test_bad_days import write_shop
-from tests.whole_night import STEPS, run
+from tests.whole_night import run
 
 PAST = "2026-01-01"
 CUSTOMERS = [f"c{c:02d}" for c in range(60)]
@@ -115,9 +115,9 @@ def a_shop() -> dict[str, list[dict[str, Any]]]:
 def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     folder = tmp_path_factory.mktemp("values")
     data = write_shop(folder / "data", **a_shop())
-    settings = load_settings(home=folder / "home", source="files", data=data, list_length=8, threads=1)
+    settings = load_settings(home=folder / "home", source="files", data=data, list_length=8, threads=1, sentiment_min_reviews=1_000_000)
     night = Night.open(settings, parse_as_of("2026-03-01"))
-    run(night, tuple(step for step in STEPS if step not in ("learn_sentiment", "learn_aspects")))
+    run(night)
     return night
 
 

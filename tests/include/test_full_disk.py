@@ -81,13 +81,18 @@ def test_a_night_ends_as_it_would_have(published_night: Night, small_disk: Path)
     home = small_disk / "copied"
     shutil.copytree(published_night.home, home, ignore=shutil.ignore_patterns("models", "docs", "dbt"))
     night = published_night.model_copy(update={"settings": published_night.settings.model_copy(update={"home": home})})
+    short_of_room = night.model_copy(update={"settings": night.settings.model_copy(update={"keep_nights": 1})})
     served = tables(night.serving)
     for step in ("check_raw", "check_serving", "publish", "report"):
         fails_for_want_of_room(night, step, small_disk)
         assert tables(night.serving) == served, "the release before stays"
         call(step, night)
+    older = night.features.with_name("20250101T000000") / "old.parquet"
+    older.parent.mkdir()
+    older.write_bytes(bytes(1 << 16))
     with filled(small_disk):
-        call("prune", night)  # makes room, and needs none
+        call("prune", short_of_room)  # makes room, and needs none
+    assert not older.exists()
     assert tables(night.serving) == served
     assert hidden_files(home) == hidden_files(published_night.home), "nothing of a failed try is left"
 

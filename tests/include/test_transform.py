@@ -184,9 +184,9 @@ def test_serving_tables_hold_the_predictions_of_the_night(nights: dict[str, Any]
 
 def test_release_row_and_documentation(nights: dict[str, Any]) -> None:
     night = nights["first"].night
-    ((released, as_of, _, source, version, input_rows, quarantined, status, shop, lineage),) = nights["serving"]["release"]
+    ((released, as_of, _, source, version, input_rows, quarantined, status, shop, lineage, absent),) = nights["serving"]["release"]
     assert (released, str(as_of), source, version) == (release_id(night), "2026-03-01 00:00:00", "demo", code_version())
-    assert (status, shop, lineage) == ("built", "demo", lineage_told(night))
+    assert (status, shop, lineage, absent) == ("built", "demo", lineage_told(night), "aspects: there is none")
     collected = json.loads((night.folder / "collected.json").read_text())
     assert 0 < input_rows <= collected["rows_loaded"]
     assert quarantined == collected["rows_quarantined"]

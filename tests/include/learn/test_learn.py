@@ -39,6 +39,8 @@ REVIEWS = """
     where i < $upto
     order by review_id
 """
+NO_TICKETS = """
+    SELECT '' AS ticket_id, '' AS product_id, '' AS text, '' AS text_hash, TIMESTAMP '2026-01-01' AS opened_at WHERE false"""
 SMALL: dict[str, Any] = {
     "source": "files",
     "shop": "tiny",
@@ -56,6 +58,7 @@ def night_with_reviews(open_night: Callable[..., Night]) -> Callable[..., Night]
         night.features.mkdir(parents=True, exist_ok=True)
         given = {"upto": upto, "wrong_stars": wrong_stars, "judged_from": judged_from}
         duckdb.sql(REVIEWS, params=given).write_parquet(str(night.features / "reviews.parquet"))
+        duckdb.sql(NO_TICKETS).write_parquet(str(night.features / "tickets.parquet"))
         return night
 
     return night_with_reviews

@@ -93,10 +93,11 @@ def write_snapshot(
         (t, t) for t in ("interactions", "owned", "labels", "segments", "products", "customers", "rules", "dismissed")
     }:
         db.table(source).write_parquet(str(folder / f"{table}.parquet"))
-    if dissatisfaction is not None:
-        db.execute("create table d (product_id varchar, reviewed_at timestamp, score double, weight double)")
+    db.execute("create table d (product_id varchar, reviewed_at timestamp, score double, weight double)")
+    if dissatisfaction:
         db.executemany("insert into d values (?, ?, ?, 1000)", [(p, START, -value) for p, value in dissatisfaction.items()])
-        db.table("d").write_parquet(str(folder / "review_scores.parquet"))
+    db.table("d").write_parquet(str(folder / "review_scores.parquet"))
+    db.sql("from rules where false").write_parquet(str(folder / "sentiment_rules.parquet"))
     db.close()
     return folder
 
