@@ -99,7 +99,7 @@ def test_nights_in_a_row(night_with_reviews: Callable[..., Night]) -> None:
     kept = night_with_reviews("2026-03-03", models="keep")
     learn(kept, "sentiment")
     assert step_notes(kept)["fitted_tonight"] is False
-    assert step_notes(kept)["rows"] == {"review_sentiment": 54, "scored": 0}, "same texts, same champion: nothing is scored again"
+    assert step_notes(kept)["rows"] == {"review_sentiment": 54, "ticket_sentiment": 0, "scored": 0}, "same texts, same champion: nothing is scored again"
     assert not (kept.models / "sentiment" / kept.key).exists()
 
     past = night_with_reviews("2026-03-01T12:00:00")
@@ -218,6 +218,9 @@ class Unjudged(NightlyModel):
         return None
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def refit(self, features: Path, cache: Path, evaluated: Unjudged) -> None:
         pass
 
     def evaluate(self, features: Path, split: Split, cache: Path) -> Evaluation:
