@@ -55,6 +55,11 @@ test: $(VENV)/.installed-test ## Run all tests, WORKERS=2 at once
 	@echo "Running all tests."
 	@OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(TESTS)
 
+.PHONY: test-fast
+test-fast: $(VENV)/.installed-test ## Run the tests that take seconds: no whole night, no gate, no long training
+	@echo "Running the tests that take seconds."
+	@OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not slow" $(TESTS)
+
 .PHONY: check
 check: $(VENV)/.installed-test ## Lint and type-check
 	@echo "Checking style (ruff), types (mypy) and SQL (sqlfluff)."

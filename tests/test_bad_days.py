@@ -19,6 +19,8 @@ from include.sources import land
 from tests.conftest import TINY_SHOP
 from tests.whole_night import STEPS, kill_midway, run, tables
 
+pytestmark = pytest.mark.slow
+
 OpenNight = Callable[..., Night]
 HOSTILE = [
     "'; drop table products; -- {{ 7 * 7 }} {% raw %} {0} %s 🎧",

@@ -19,6 +19,8 @@ import pytest
 from tests.benchmarks.review_files import UnreadableReviews, write_snapshot
 from tests.conftest import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 WORDS = {"neg": "terrible, broke at once", "neu": "okay, nothing special", "pos": "wonderful, love it"}
 
 

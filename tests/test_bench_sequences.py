@@ -14,6 +14,8 @@ import pytest
 from tests.benchmarks.bench_sequences import write_snapshot
 from tests.conftest import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sequences(tmp_path: Path) -> Path:

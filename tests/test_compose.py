@@ -23,6 +23,8 @@ import yaml
 from include.settings import CHECKOUT
 from tests.processes import free_port, running, wait_until
 
+pytestmark = pytest.mark.slow
+
 FILE = CHECKOUT / "docker-compose.yml"
 SECRETS = ("POSTGRES_PASSWORD", "JWT_SECRET", "API_SECRET_KEY", "FERNET_KEY", "ADMIN_PASSWORD")
 VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?P<rule>:[-?])?(?P<word>[^}]*)\})")

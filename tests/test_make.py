@@ -14,6 +14,8 @@ import pytest
 
 from include.settings import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 TARGETS = {
     "help",
     "nightly",

@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import CHECKOUT, TINY_SHOP
 
+pytestmark = pytest.mark.slow
+
 # The example of docs/extending.md: what a product should cost, from the others of its category.
 EXAMPLE = CHECKOUT / "docs" / "example_model"
 

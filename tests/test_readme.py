@@ -15,6 +15,8 @@ from include.tables import served_tables
 from tests.conftest import CHECKOUT
 from tests.whole_night import STEPS
 
+pytestmark = pytest.mark.slow
+
 README = (CHECKOUT / "README.md").read_text()
 EXAMPLES = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
 

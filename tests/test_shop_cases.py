@@ -21,6 +21,8 @@ from include.sources import check as checker
 from include.sources import land
 from tests import whole_night
 
+pytestmark = pytest.mark.slow
+
 AS_OF = "2026-11-28"
 Case = Callable[[str], Path]
 OpenNight = Callable[..., Night]

@@ -15,6 +15,8 @@ from include.settings import load_settings
 from tests.test_bad_days import write_shop
 from tests.whole_night import STEPS, run
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("guitar with steel strings", "espresso coffee machine")
 PAST = "2026-01-01"
 

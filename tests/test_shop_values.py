@@ -12,6 +12,8 @@ from include.settings import load_settings
 from tests.test_bad_days import write_shop
 from tests.whole_night import run
 
+pytestmark = pytest.mark.slow
+
 PAST = "2026-01-01"
 CUSTOMERS = [f"c{c:02d}" for c in range(60)]
 KINDS = (("Music &gt; Strings", "Guitar strings &amp;amp; picks"), ("Home &amp; Garden > Pots", "<b>Clay</b>&nbsp;pot"))

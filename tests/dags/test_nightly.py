@@ -23,6 +23,8 @@ from ml.model_spec import known_models
 from tests.conftest import TINY_SHOP
 from tests.processes import running, wait_until
 
+pytestmark = pytest.mark.slow
+
 TASKS = [
     "open_night", "land", "collect", "check_raw", "transform", "check_features", "learn_aspects", "learn_sentiment", "after_sentiment",
     "learn_recommender", "serve", "check_serving", "publish", "prune", "report", "end_night",

@@ -19,6 +19,8 @@ from include.settings import CHECKOUT
 from tests.conftest import TINY_SHOP
 from tests.processes import free_port, running, wait_until
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., Any]
 
 

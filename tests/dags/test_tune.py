@@ -28,6 +28,8 @@ from ml.recommend.spec import SPECS
 from tests.conftest import QUICK_SENTIMENT, TINY_SHOP
 from tests.processes import running, wait_until
 
+pytestmark = pytest.mark.slow
+
 TUNE = [sys.executable, "-m", "include.airflow_local", "tune"]
 
 

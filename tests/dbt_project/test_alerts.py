@@ -16,6 +16,8 @@ from include.night import Night
 from include.predictions import mark_ended
 from include.transform import run_dbt
 
+pytestmark = pytest.mark.slow
+
 OpenNight = Callable[..., Night]
 
 HONEST, FALLEN = 300, 30

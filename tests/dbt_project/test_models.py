@@ -19,6 +19,8 @@ from include.settings import load_settings
 from include.transform import PROJECT, run_dbt
 from ml.model_spec import known_models
 
+pytestmark = pytest.mark.slow
+
 # Feature files named as the output table that is made of them.
 ALIASES = {"product_sentiment_features": "product_sentiment", "alert_history": "sentiment_alerts"}
 MODELS = sorted(PROJECT.glob("models/**/*.sql"))

@@ -23,6 +23,8 @@ from include.night import Night
 from tests.conftest import QUICK_SENTIMENT, TINY_SHOP
 from tests.whole_night import call, tables
 
+pytestmark = pytest.mark.slow
+
 MEGABYTES = 128
 
 

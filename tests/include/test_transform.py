@@ -21,6 +21,8 @@ from include.transform import TransformFailed, build, run_dbt
 from ml.model_spec import known_models
 from tests.conftest import TINY_SHOP
 
+pytestmark = pytest.mark.slow
+
 Rows = dict[str, list[tuple]]
 
 BEHAVIOUR = (

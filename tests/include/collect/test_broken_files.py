@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.include.collect.broken_files import File, Tally, account_for, files
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(300)
 @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

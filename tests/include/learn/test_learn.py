@@ -26,6 +26,8 @@ from ml.model_spec import ModelSpec, known_models
 from ml.nightly_model import Evaluation, Metric, NightlyModel, Split
 from ml.text.sentiment import SentimentModel
 
+pytestmark = pytest.mark.slow
+
 REVIEWS = """
     select
         format('r{:03d}', i) as review_id, format('p{}', i % 7) as product_id, format('c{}', i % 11) as customer_id,
@@ -99,7 +101,9 @@ def test_nights_in_a_row(night_with_reviews: Callable[..., Night]) -> None:
     kept = night_with_reviews("2026-03-03", models="keep")
     learn(kept, "sentiment")
     assert step_notes(kept)["fitted_tonight"] is False
-    assert step_notes(kept)["rows"] == {"review_sentiment": 54, "ticket_sentiment": 0, "scored": 0}, "same texts, same champion: nothing is scored again"
+    assert step_notes(kept)["rows"] == {"review_sentiment": 54, "ticket_sentiment": 0, "scored": 0}, (
+        "same texts, same champion: nothing is scored again"
+    )
     assert not (kept.models / "sentiment" / kept.key).exists()
 
     past = night_with_reviews("2026-03-01T12:00:00")

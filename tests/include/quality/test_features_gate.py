@@ -12,6 +12,8 @@ from include.errors import GateRefused
 from include.night import Night
 from include.quality import check
 
+pytestmark = pytest.mark.slow
+
 OpenNight = Callable[..., Night]
 
 

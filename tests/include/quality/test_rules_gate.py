@@ -13,6 +13,8 @@ from include.errors import GateRefused
 from include.night import Night
 from include.quality import check
 
+pytestmark = pytest.mark.slow
+
 OTHERS = ("recommendations_by_category", "similar_products", "bought_together", "trending_products")
 
 

@@ -15,6 +15,8 @@ from include.night import Night
 from include.publish.releases import serve
 from include.quality import check
 
+pytestmark = pytest.mark.slow
+
 OpenNight = Callable[..., Night]
 
 

@@ -20,6 +20,8 @@ from include.night import Night
 from include.quality import check
 from include.report import write_report
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = """<script>alert("1")</script><img src="http://example.com/x.png" onerror='alert(2)'> & 'quoted' \u202e"""
 LOADING = {"src", "srcset", "href", "xlink:href", "action", "data", "poster", "background", "formaction"}
 

@@ -22,6 +22,8 @@ from include.sources.demo.memory import Memory
 from include.sources.demo.truth import Truth
 from tests.conftest import TINY_SHOP
 
+pytestmark = pytest.mark.slow
+
 OpenNight = Callable[..., Night]
 Ask = Callable[[str], list[tuple[Any, ...]]]
 SMALL_SHOP: dict[str, Any] = {"demo_customers": 500, "demo_products": 160, "demo_days": 60}

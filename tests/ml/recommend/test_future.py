@@ -17,6 +17,8 @@ from ml.recommend.data.repeatability import read_repeatable
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
 
+pytestmark = pytest.mark.slow
+
 # Files whose rows are what they were at their time. Of every file that is named nowhere here nothing is left.
 DATED = {"interactions": "occurred_at", "review_scores": "reviewed_at"}
 # One row a split, as of its beginning.

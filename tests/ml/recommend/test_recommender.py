@@ -16,6 +16,8 @@ from ml.recommend.config import RecommenderConfig
 from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.recommender import Recommender
 
+pytestmark = pytest.mark.slow
+
 
 def fitted(features: Path, cache: Path, config: RecommenderConfig) -> Recommender:
     """A model fitted the way a night fits the one that predicts."""

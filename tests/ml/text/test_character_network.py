@@ -17,6 +17,8 @@ from ml.text.sentiment import SentimentModel
 from ml.text.sentiment_config import SentimentConfig
 from tests.ml.text.review_snapshot import review, write
 
+pytestmark = pytest.mark.slow
+
 GOODS = ("手机", "衣服", "苹果", "书", "酒店")
 PRAISE, BLAME = ("很好用", "非常喜欢", "质量不错"), ("太差了", "要退货", "很失望")
 

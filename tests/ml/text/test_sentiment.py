@@ -22,6 +22,8 @@ from ml.text.sentiment import SentimentModel
 from ml.text.sentiment_config import CANDIDATES, SentimentConfig
 from tests.ml.text.review_snapshot import review, write
 
+pytestmark = pytest.mark.slow
+
 CONFIG = SentimentConfig(min_reviews=10, epochs=1, max_tokens=16, threads=1, candidates=("encoder",))
 WORDS = {"negative": "broke at once, terrible", "neutral": "okay, nothing special", "positive": "wonderful, love it"}
 CHINESE = {"negative": "质量太差了，退货", "neutral": "一般般，还可以", "positive": "非常好，很喜欢"}

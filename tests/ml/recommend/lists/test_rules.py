@@ -17,6 +17,8 @@ from ml.recommend.data.snapshot import Snapshot
 from ml.recommend.lists.rules import NO_LIMIT, Rules
 from ml.recommend.recommender import Recommender
 
+pytestmark = pytest.mark.slow
+
 Lists = dict[str, list[str]]
 
 

@@ -21,6 +21,8 @@ from ml.recommend.recommender import Recommender
 from ml.recommend.selection.backtest import backtest
 from ml.recommend.selection.validation import try_ranker
 
+pytestmark = pytest.mark.slow
+
 COFFEE = [f"coffee{n}" for n in range(6)]
 BOOKS = [f"book{n:02d}" for n in range(40)]
 
