@@ -9,6 +9,7 @@ that is said and the night goes on: publishing matters more than the record.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
@@ -77,7 +78,8 @@ class RecordedSearch:
 def record(night: Night, entry: Record) -> str:
     """Record one model's night instead of what earlier tries of it recorded; returns the MLflow run id, or why there is none."""
     try:
-        return _record(night, entry)
+        with _one_at_a_time(night):
+            return _record(night, entry)
     except Exception as error:
         return _not_recorded(entry.name, error)
 
@@ -95,7 +97,8 @@ def _record(night: Night, entry: Record) -> str:
 def record_search(night: Night, search: RecordedSearch) -> str:
     """Record a search for settings: the best ones as parameters, their gain, and every trial's figure as a step; as `record`."""
     try:
-        return _record_search(night, search)
+        with _one_at_a_time(night):
+            return _record_search(night, search)
     except Exception as error:
         return _not_recorded(f"{search.name} settings", error)
 
@@ -110,6 +113,15 @@ def _record_search(night: Night, search: RecordedSearch) -> str:
         _log(client, night, run_id, search.settings, figures)
         client.log_dict(run_id, {"trials": list(search.trials)}, "trials.json")
     return run_id
+
+
+@contextmanager
+def _one_at_a_time(night: Night) -> Iterator[None]:
+    """Models are learned side by side; MLflow makes and migrates its local database at first use, which two must not do at once."""
+    _local(night).mkdir(parents=True, exist_ok=True)
+    with (_local(night) / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the system frees it when the process ends, however it ends
+        yield
 
 
 def _not_recorded(what: str, error: Exception) -> str:

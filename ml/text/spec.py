@@ -37,7 +37,7 @@ ALERTS = """
         WHERE score < 0 AND reviewed_at >= $as_of - to_days($sentiment_recent_days) AND product_id IN (SELECT product_id FROM alerts)
         GROUP BY product_id
     )
-    SELECT coalesce(title, product_id) AS product, texts, raised_at::DATE AS raised, round(score_before, 2) AS before,
+    SELECT coalesce(title, product_id) AS product, texts AS "what buyers say", raised_at::DATE AS raised, round(score_before, 2) AS before,
         round(score_then, 2) AS "then", round(recent_score, 2) AS now, unhappy_then || ' of ' || reviews_then AS unhappy,
         format('{:.1e}', alerts.p_value) AS p, cleared_because AS cleared
     FROM alerts LEFT JOIN features.products USING (product_id) LEFT JOIN said USING (product_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -97,6 +99,17 @@ def test_a_search_gone_on_with_is_one_run(tiny_night: Callable[..., Night]) -> N
     assert run.info.run_id == run_id and run.data.params == {"fade": "0.7"} and run.data.tags["search"] == "not better"
     assert run.data.metrics == {"gain": 0.1, "trial.ndcg_at_10": 0.2}
     assert [kept.step for kept in client_of(night).get_metric_history(run_id, "trial.ndcg_at_10")] == [0, 1, 2]
+
+
+def test_models_learned_side_by_side_are_both_recorded(tiny_night: Callable[..., Night]) -> None:
+    """In a home where MLflow has no database yet."""
+    night = tiny_night("2026-03-01")
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        entries = [
+            Record(name, {}, [{"role": "champion", "metric": "f1", "value": 0.5}], is_champion=True) for name in ("aspects", "price")
+        ]
+        said = list(processes.map(record, [night, night], entries))
+    assert {run.info.run_id for run in runs_of(night)} == set(said), said
 
 
 def test_a_deleted_experiment_is_told_with_the_way_out(tiny_night: Callable[..., Night], caplog: pytest.LogCaptureFixture) -> None:
