@@ -46,8 +46,8 @@ WITHOUT_SENTIMENT = {"NIGHTSHELF_SENTIMENT_MIN_REVIEWS": "10000000"}
 POPULARITY_ALONE = [{"night": "", "settings": {"min_validation_customers": 1_000_000}}]
 
 
-def run_night(home: Path, night: dict[str, str], shop: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Run one night in `home`, with the settings of `shop`: its wall seconds, peak memory of the process tree in MB, and its steps."""
+def run_night(home: Path, night: dict[str, str], shop: Mapping[str, str] | None = None, checkout: Path = CHECKOUT) -> dict[str, Any]:
+    """Run one night of a checkout in `home`, with the settings of `shop`: its wall seconds, peak memory of the process tree in MB, and its steps."""
     arguments = ["--as-of", night["as_of"]]
     if "source" in night:
         arguments += ["--source", night["source"]]
@@ -57,7 +57,7 @@ def run_night(home: Path, night: dict[str, str], shop: Mapping[str, str] | None 
         began = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", "include.airflow_local", "nightly", *arguments],
-            cwd=CHECKOUT,
+            cwd=checkout,
             env={**(shop or {}), **os.environ, "NIGHTSHELF_HOME": str(home)},
             stdout=log,
             stderr=subprocess.STDOUT,
