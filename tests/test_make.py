@@ -24,6 +24,7 @@ TARGETS = {
     "check-source",
     "rollback",
     "test",
+    "test-fast",
     "check",
     "bench",
     "bench-recommend",

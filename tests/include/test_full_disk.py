@@ -89,7 +89,7 @@ def test_a_night_ends_as_it_would_have(published_night: Night, small_disk: Path)
         fails_for_want_of_room(night, step, small_disk)
         assert tables(night.serving) == served, "the release before stays"
         call(step, night)
-    older = night.features.with_name("20250101T000000") / "old.parquet"
+    older = night.features.with_name("20250101T000000") / "old"
     older.parent.mkdir()
     older.write_bytes(bytes(1 << 16))
     with filled(small_disk):
