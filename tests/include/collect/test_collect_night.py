@@ -17,6 +17,8 @@ from include.collect import NothingCollected
 from include.collect.contract import load_contract
 from include.errors import MayPass
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 COLLECT = """
 import sys

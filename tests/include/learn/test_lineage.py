@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from include.learn import learn
 from include.night import Night
 from include.release_id import lineage_told, release_id
 from tests.ml.recommend.tiny_snapshots import two_tastes, write_snapshot
+
+pytestmark = pytest.mark.slow
 
 NIGHTS = 21
 QUICK: dict[str, Any] = {"source": "files", "shop": "tiny", "tracking_uri": "http://127.0.0.1:9", "list_length": 3, "threads": 1}

@@ -17,6 +17,8 @@ from mlflow.exceptions import MlflowException
 from include.learn.tracking import Record, RecordedSearch, record, record_search
 from include.night import Night
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tiny_night(open_night: Callable[..., Night], tmp_path: Path) -> Callable[..., Night]:
