@@ -19,6 +19,8 @@ from include.night import Night, parse_as_of
 from include.report.figures import NightFigures
 from include.retention import prune
 
+pytestmark = pytest.mark.slow
+
 Shop = Callable[..., Night]
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from include.collect.contract import load_contract
 from include.night import Night
 from include.sources.mapping import map_source
+
+pytestmark = pytest.mark.slow
 
 OpenNight = Callable[..., Night]
 ShopData = Callable[[str], Path]

@@ -7,6 +7,8 @@ import pytest
 
 from ml.recommend.ranking.inner_products import QUERIES_A_TILE, VECTORS_A_TILE, InnerProducts
 
+pytestmark = pytest.mark.slow
+
 NOBODY = (np.empty(0, np.int64), np.empty(0, np.int64))
 
 
