@@ -262,7 +262,8 @@ with DAG(
 
     # Every model is learned once the tables it reads are there; what may go side by side shares the pool's gigabytes.
     learned: dict[str, Any] = {}  # the last task of each model
-    for name in in_order(waits_for()):
+    needs = waits_for()
+    for name in in_order(needs):
         spec = known_models()[name]
         learn = task(
             task_id=f"learn_{name}",
@@ -275,7 +276,7 @@ with DAG(
         if has_tables_after(name):
             learned[name] = task(task_id=f"after_{name}", pool="warehouse")(transform_after)(night, name)
             learn >> learned[name]
-        [may_learn, *(learned[other] for other in sorted(waits_for()[name]))] >> learn
+        [may_learn, *(learned[other] for other in sorted(needs[name]))] >> learn
         learned[name] >> served
         learn >> pruned  # where one model fails, what another still reads stays until it has ended
 

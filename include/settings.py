@@ -206,6 +206,23 @@ class PlatformSettings(BaseSettings):
         return known_models()[name].config_under(dict(self))
 
 
+def _of_models() -> dict[str, Any]:
+    """The fields that models bring.
+
+    Raises:
+        TypeError: one has the name of a setting of the platform, or a model shares a setting that there is not.
+    """
+    models = known_models().values()
+    brought = {name: found for spec in models for name, found in spec.own_settings().items()}
+    if taken := sorted(brought.keys() & PlatformSettings.model_fields.keys()):
+        raise TypeError(f"models bring settings that the platform has already: {', '.join(taken)}")
+    there = brought.keys() | PlatformSettings.model_fields.keys()
+    for spec in models:
+        if unknown := sorted(set(spec.shared.values()) - there):
+            raise TypeError(f"model {spec.name!r} shares settings that there are not: {', '.join(unknown)}")
+    return brought
+
+
 if TYPE_CHECKING:
 
     class Settings(PlatformSettings):
@@ -217,7 +234,7 @@ else:
         __base__=PlatformSettings,
         __module__=__name__,
         __doc__="Settings of a Nightshelf installation, and of one night once a run's parameters are applied.",
-        **{name: found for spec in known_models().values() for name, found in spec.own_settings().items()},
+        **_of_models(),
     )
 
 

@@ -9,7 +9,7 @@
         not_null: [score]                 # beside the key and release_id
         between: {score: [-1, 1]}         # bounds, null where there is none
         allowed: {sentiment: [negative, neutral, positive]}
-        references: {review_id: reviews}  # ids that a feature file must have, in its column of the first name's meaning
+        references: {review_id: reviews}  # ids that the feature file of this name must hold, reviews.parquet in its column review_id
         shown: [product_id]               # columns that say more of an offending row than its key
         rows:                             # what no row may be; $as_of is the night's moment
           - {name: falls_only, never: score_then >= score_before, shown: [score_then], severity: stop}

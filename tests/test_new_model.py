@@ -78,6 +78,7 @@ def test_a_mistake_in_a_declaration_is_named(copy: Path) -> None:
             ('"products"', '"productz"', "model 'price' reads what no dbt model makes: productz"),
             ('("expected_prices",)', '("recommendations",)', "both have a file recommendations"),
             ('settings=("doubt",)', 'settings=("doubts",)', "doubts"),
+            ('settings=("doubt",)', 'settings=("doubt",), shared={"doubt": "nothing"}', "shares settings that there are not: nothing"),
             ("SPECS =", "SPEC =", "ml/pricing/spec.py has no SPECS"),
         ):
             assert right in kept

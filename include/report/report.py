@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import date
-from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,6 @@ def _page(night: Night, figures: NightFigures) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["count"] = lambda number: f"{number:,}" if number is not None else "–"
     environment.filters["cell"] = _cell
-    environment.tests["number"] = lambda value: isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     environment.tests["texts"] = lambda value: isinstance(value, list)
     environment.filters["figure"] = lambda number: f"{number:.4f}" if number is not None else "–"
     steps = [step for step in night.steps() if step["step"] != "report"]

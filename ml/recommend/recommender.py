@@ -89,7 +89,7 @@ class Recommender(NightlyModel):
             warm_start._align(snapshot, cache)
             self._kept = warm_start._sequences()
         self.choose(snapshot, cache)
-        self.fit_generators(snapshot, BEFORE_TEST, cache)
+        self.fit_chosen(snapshot, BEFORE_TEST, cache)
 
     def refit(self, features: Path, cache: Path, evaluated: Self) -> None:
         """See NightlyModel. The ranker learns from the test days too, by scores of `evaluated`, which has not seen them."""
@@ -97,7 +97,7 @@ class Recommender(NightlyModel):
         snapshot = Snapshot(features, self.config)
         self.choice, self.ranker = evaluated.choice, evaluated._ranker_of_everything(snapshot, cache)
         earlier = evaluated.generators if evaluated.products.equals(snapshot.catalogue.ids) else ()
-        self._fit_generators_on(snapshot, EVERYTHING, cache, earlier)
+        self._fit_chosen(snapshot, EVERYTHING, cache, earlier)
 
     def choose(self, snapshot: Snapshot, cache: Path) -> None:
         """Makes the choice on validation rows, by generators that were fitted on the rows before them.
@@ -109,14 +109,14 @@ class Recommender(NightlyModel):
         self.choice, self.ranker, self._learned = decided.choice, decided.ranker, decided.learned
         self.generators, self.products = list(decided.generators), snapshot.catalogue.ids
 
-    def fit_generators(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path) -> None:
+    def fit_chosen(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path) -> None:
         """Fits the chosen generators on the rows of the splits; the sequence model continues from the one that the choice was made with,
         which is kept for a later night."""
         backtested, self.generators = self.generators, []
-        self._fit_generators_on(snapshot, splits, cache, [*backtested, *self._kept])
+        self._fit_chosen(snapshot, splits, cache, [*backtested, *self._kept])
         self._kept = [generator for generator in backtested if isinstance(generator, SequenceModel)]
 
-    def _fit_generators_on(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path, earlier: Sequence[CandidateGenerator]) -> None:
+    def _fit_chosen(self, snapshot: Snapshot, splits: Sequence[Split], cache: Path, earlier: Sequence[CandidateGenerator]) -> None:
         self.products = snapshot.catalogue.ids
         names = None if self.choice.second_stage else {*self.choice.weights, *ALWAYS}
         before, half_life = snapshot.end_of(splits), self.choice.half_life_days

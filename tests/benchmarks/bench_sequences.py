@@ -129,7 +129,7 @@ def measure(features: Path, users: int, scratch: Path) -> dict[str, float]:
         ways["second stage"] = accuracy(judged.evaluate(features, "test", cache))
     ways["train only"] = accuracy(without_ranker(judged).evaluate(features, "test", cache))
     asked = time.perf_counter()
-    judged.fit_generators(snapshot, BEFORE_TEST, cache)
+    judged.fit_chosen(snapshot, BEFORE_TEST, cache)
     fitted = time.perf_counter()
     evaluation = judged.evaluate(features, "test", cache)
     evaluated = time.perf_counter()

@@ -21,6 +21,7 @@ from include.quality.serving.served import ServedChecks
 from include.sql import literal
 from include.tables import ServedTable, served_tables
 
+# feature files that checks written by hand read
 KNOWN = ("customers", "products", "owned", "dismissed", "rules", "reviews", "tickets")
 
 
@@ -61,7 +62,8 @@ def _open_tables(connection: duckdb.DuckDBPyConnection, night: Night) -> None:
         raise GateRefused(f"The warehouse has no serving table {', '.join(missing)}", "Run the serve step of this night again.")
     for name in served_tables():
         connection.execute(f"CREATE OR REPLACE VIEW gate.{name} AS SELECT * FROM warehouse.serving.{name}")
-    open_features(connection, night, KNOWN, prefix="known_")
+    referenced = {file for table in served_tables().values() for file in table.references.values()}
+    open_features(connection, night, tuple(sorted({*KNOWN, *referenced})), prefix="known_")
     if (night.features / "sentiment_rules.parquet").is_file():
         files = ", ".join(literal(night.features / f"{name}.parquet") for name in ("rules", "sentiment_rules"))
         connection.execute(f"CREATE OR REPLACE VIEW gate.known_rules AS SELECT * FROM read_parquet([{files}])")

@@ -84,7 +84,7 @@ def test_what_comes_after_a_split_begins_moves_nothing_that_is_chosen_or_evaluat
     whole.choose(Snapshot(features, eager), cache)
     chosen = learned(whole, tmp_path / "chosen")
     assert whole.ranker is not None or whole.choice.held_out, "the ranker was tried"
-    whole.fit_generators(Snapshot(features, eager), BEFORE_TEST, cache)
+    whole.fit_chosen(Snapshot(features, eager), BEFORE_TEST, cache)
     fitted, evaluated = learned(whole, tmp_path / "fitted"), whole.evaluate(features, "test", cache)
     assert len(evaluated.unit_ids) > 5
 
